@@ -1,0 +1,220 @@
+"""Decoders of Llama's shape: rotary attention with separate or fused projections, then an MLP or experts.
+
+A family is a Style (what it does differently) and its defaults; the reading is the same for all of them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from planner.architecture.blocks import Architecture, Attention, Block, Linear, Mlp, Moe, Tensor
+from planner.architecture.config import Config, refuse
+from planner.architecture.parts import (
+    Body,
+    Heads,
+    embedding,
+    gated_mlp,
+    grouped,
+    heads_of,
+    layer_norm,
+    plain_mlp,
+    projections,
+    rms_norm,
+    rotary,
+    with_head,
+)
+
+
+class Layer(NamedTuple):
+    """What makes one layer differ from another: sliding window, experts, rotary positions."""
+
+    window: int | None = None
+    sparse: bool = False
+    rope: bool = True
+
+
+class Part(NamedTuple):
+    """The feed-forward half of a layer."""
+
+    linears: tuple[Linear, ...]
+    tensors: tuple[Tensor, ...]
+    mlp: Mlp | Moe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What a family does its own way.
+
+    qkv_bias, out_bias, mlp_bias, head_bias: always, never, or the name of the config's flag.
+    partial_rotary: the family's share of head_dim that is rotated; None where it rotates all of it unless scaled.
+    rope_kinds: kinds of layers with rotary buffers of their own (gemma3, olmo3).
+    """
+
+    defaults: Mapping[str, object]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    qkv_bias: bool | str = False
+    out_bias: bool | str = False
+    mlp_bias: bool | str = False
+    head_bias: bool | str = False
+    out: str = "o_proj"
+    fused_qkv: bool = False
+    q_gate: bool = False
+    qk_norm: Callable[[Config, Heads], tuple[Tensor, ...]] | None = None
+    qk_norm_kind: Literal["none", "head", "whole"] = "none"
+    extra: Callable[[Config, Heads], tuple[Tensor, ...]] | None = None
+    norm: Literal["rms", "layer"] = "rms"
+    norm_bias: bool = True
+    norm_weight: bool = True
+    norms: tuple[str, ...] = ("input_layernorm", "post_attention_layernorm")
+    norm_order: Literal["pre", "post", "both"] = "pre"
+    final_norm: str = "norm"
+    parallel: bool | str = False
+    mlp: "Callable[[Config, Style, Layer], Part]" = field(default=lambda c, style, layer: gated(c, style))
+    layers: Callable[[Config], Sequence[Layer]] = field(default=lambda c: [Layer()] * c.layers())
+    partial_rotary: float | None = None
+    rope_kinds: tuple[str, ...] = ("",)
+    scaled_embedding: bool = False
+    activation: str = "hidden_act"
+    attention_dropout: str = "attention_dropout"
+    residual_dropout: str = ""
+    embedding_dropout: str = ""
+    softcap: str = ""
+    final_softcap: str = ""
+
+
+def decided(c: Config, rule: bool | str) -> bool:
+    """A style's rule: fixed, or the config's flag of that name."""
+    return c.flag(rule) if isinstance(rule, str) else rule
+
+
+def rotary_dim(c: Config, head_dim: int, partial: float | None) -> int:
+    """How much of head_dim is rotated, by rope_parameters, the older rope_scaling or the family's own share."""
+    rope = c.section("rope_scaling") or c.section("rope_parameters")
+    nested = rope.get("full_attention")
+    rope = nested if isinstance(nested, dict) else rope
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if partial is None and kind in ("default", "mrope", None):
+        return head_dim
+    share = rope.get("partial_rotary_factor", c.get("partial_rotary_factor"))
+    if share is None:
+        share = 1.0 if partial is None else partial
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        refuse("partial_rotary_factor", share, "must be a number from 0 to 1")
+    return int(head_dim * share)
+
+
+def norm(style: Style, name: str, size: int) -> tuple[Tensor, ...]:
+    if not style.norm_weight:
+        return ()
+    return rms_norm(name, size) if style.norm == "rms" else layer_norm(name, size, style.norm_bias)
+
+
+def gated(c: Config, style: Style) -> Part:
+    """gate_proj, up_proj, down_proj."""
+    size = c.size("intermediate_size")
+    linears = gated_mlp("mlp", c.size("hidden_size"), size, decided(c, style.mlp_bias))
+    return Part(linears, (), Mlp(size, True, c.text(style.activation)))
+
+
+def fused(c: Config, style: Style, layer: Layer) -> Part:
+    """Gate and up in one linear, gate_up_proj."""
+    hidden, size = c.size("hidden_size"), c.size("intermediate_size")
+    linears = plain_mlp("mlp.gate_up_proj", "mlp.down_proj", hidden, size, decided(c, style.mlp_bias))
+    fused_up = Linear("mlp.gate_up_proj", 2 * size, hidden, decided(c, style.mlp_bias))
+    return Part((fused_up, linears[1]), (), Mlp(size, True, c.text(style.activation), fused=True))
+
+
+def plain(up: str, down: str) -> "Callable[[Config, Style, Layer], Part]":
+    """Two linears with an activation between them, named as the family names them."""
+
+    def read(c: Config, style: Style, layer: Layer) -> Part:
+        hidden, size = c.size("hidden_size"), c.size("intermediate_size")
+        linears = plain_mlp(up, down, hidden, size, decided(c, style.mlp_bias))
+        return Part(linears, (), Mlp(size, False, c.text(style.activation)))
+
+    return read
+
+
+def attention_linears(c: Config, style: Style, sizes: Heads) -> tuple[Linear, ...]:
+    qkv_bias, out_bias = decided(c, style.qkv_bias), decided(c, style.out_bias)
+    if style.fused_qkv:
+        qkv = Linear("self_attn.qkv_proj", sizes.q_size + 2 * sizes.kv_size, sizes.hidden, qkv_bias)
+        return (qkv, Linear(f"self_attn.{style.out}", sizes.hidden, sizes.q_size, out_bias))
+    linears = projections("self_attn", sizes, qkv_bias, out_bias, style.out)
+    if style.q_gate:
+        linears = (Linear("self_attn.q_proj", 2 * sizes.q_size, sizes.hidden, qkv_bias), *linears[1:])
+    return linears
+
+
+def attention(c: Config, style: Style, sizes: Heads, layer: Layer, has_qk_norm: bool) -> Attention:
+    return Attention(
+        kind="sliding" if layer.window else "full",
+        num_heads=sizes.heads,
+        num_key_value_heads=sizes.kv_heads,
+        head_dim=sizes.head_dim,
+        v_head_dim=sizes.head_dim,
+        sliding_window=layer.window,
+        qk_norm=style.qk_norm_kind if has_qk_norm else "none",
+        fused="qkv" if style.fused_qkv else "none",
+        position="rope" if layer.rope else "none",
+        rotary_dim=rotary_dim(c, sizes.head_dim, style.partial_rotary) if layer.rope else 0,
+        softcap=bool(style.softcap) and c.get(style.softcap) is not None,
+        dropout=c.share(style.attention_dropout),
+    )
+
+
+def block(c: Config, style: Style, layer: Layer) -> Block:
+    """One layer; grouped() puts prefix and indices in."""
+    sizes = heads_of(c)
+    qk_norm = style.qk_norm(c, sizes) if style.qk_norm else ()
+    part = style.mlp(c, style, layer)
+    parallel = decided(c, style.parallel)
+    names = style.norms[:1] if parallel and len(style.norms) == 2 else style.norms
+    norms = tuple(t for name in names for t in norm(style, name, sizes.hidden))
+    extra = style.extra(c, sizes) if style.extra else ()
+    return Block(
+        prefix="",
+        indices=(),
+        linears=attention_linears(c, style, sizes) + part.linears,
+        tensors=extra + qk_norm + part.tensors + norms,
+        attention=attention(c, style, sizes, layer, bool(qk_norm)),
+        mlp=part.mlp,
+        norm=style.norm,
+        parallel=parallel,
+        residual_dropout=c.share(style.residual_dropout) if style.residual_dropout else 0.0,
+        num_norms=len(names),
+        norm_order=style.norm_order,
+    )
+
+
+def decoder_body(c: Config, style: Style, root: str = "model") -> Body:
+    """Embedding, layers, final norm and rotary buffers under `root`."""
+    hidden, vocab = c.size("hidden_size"), c.size("vocab_size")
+    layers = style.layers(c)
+    blocks = grouped(f"{root}.layers", layers, lambda layer: block(c, style, layer))
+    kinds = style.rope_kinds
+    if kinds != ("",):
+        sliding = {bool(layer.window) for layer in layers}
+        kinds = tuple(k for k in kinds if k.startswith("sliding") in sliding)
+    scale = (Tensor(f"{root}.embed_tokens.embed_scale", (), "other"),) if style.scaled_embedding else ()
+    dim = rotary_dim(c, heads_of(c).head_dim, style.partial_rotary)
+    return Body(
+        blocks=blocks,
+        tensors=embedding(f"{root}.embed_tokens", vocab, hidden) + norm(style, f"{root}.{style.final_norm}", hidden),
+        buffers=scale + rotary(f"{root}.rotary_emb", dim, kinds),
+    )
+
+
+def decoder(given: Mapping[str, object], style: Style) -> Architecture:
+    """A causal language model of this style."""
+    c = Config(given, style.defaults, style.aliases)
+    return with_head(
+        c,
+        decoder_body(c, style),
+        hidden=c.size("hidden_size"),
+        vocab=c.size("vocab_size"),
+        tied=c.flag("tie_word_embeddings"),
+        head_bias=decided(c, style.head_bias),
+        softcap=bool(style.final_softcap) and c.get(style.final_softcap) is not None,
+        embedding_dropout=c.share(style.embedding_dropout) if style.embedding_dropout else 0.0,
+    )

@@ -1,0 +1,85 @@
+"""Symbols and their values: what the letters in a formula stand for in one model, method and batch."""
+
+from typing import Any
+
+from planner.architecture.blocks import Architecture, Block, Moe
+from planner.memory.structure import BlockShape
+from planner.memory.tape import Monomial
+
+#: A whole number, or a numpy array of them.
+Number = Any
+Dims = dict[str, Number]
+
+
+def model_dims(architecture: Architecture, batch: Number, length: Number, rank: int) -> Dims:
+    """Symbols that every part knows: B, S, hidden, vocab, r, and the rotary tables'."""
+    attention = next((b.attention for b in architecture.blocks if b.attention is not None), None)
+    rotary = attention.rotary_dim if attention else 0
+    return {
+        "B": batch,
+        "S": length,
+        "hidden": architecture.hidden_size,
+        "vocab": architecture.vocab_size,
+        "r": rank,
+        "rotary_dim": rotary,
+        "half_rotary_dim": rotary // 2,
+        "layers": architecture.num_layers,
+    }
+
+
+def block_dims(block: Block) -> Dims:
+    """Symbols of one kind of layer."""
+    dims: Dims = {}
+    if block.attention is not None:
+        a = block.attention
+        dims |= {
+            "heads": a.num_heads,
+            "kv_heads": a.num_key_value_heads,
+            "head_dim": a.head_dim,
+            "v_head_dim": a.v_head_dim,
+            "rotary_dim": a.rotary_dim,
+            "half_rotary_dim": a.rotary_dim // 2,
+            "rest_dim": a.head_dim - a.rotary_dim,
+        }
+    if block.mlp is not None:
+        dims["intermediate"] = block.mlp.intermediate_size
+    if isinstance(block.mlp, Moe):
+        dims |= {
+            "experts": block.mlp.num_experts,
+            "top_k": block.mlp.num_experts_per_tok,
+            "shared_intermediate": block.mlp.shared_intermediate_size,
+        }
+    return dims
+
+
+def block_shape(block: Block) -> BlockShape:
+    """The switches of a block's layer code."""
+    a, mlp = block.attention, block.mlp
+    biased = frozenset(linear.name for linear in block.linears if linear.bias)
+    common = {"parallel": block.parallel, "residual_dropout": block.residual_dropout > 0, "biased": biased}
+    if mlp is not None:
+        common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
+    if isinstance(mlp, Moe):
+        common["shared_expert"] = mlp.shared_intermediate_size > 0
+    if a is None:
+        return BlockShape(**common)  # type: ignore[arg-type]
+    return BlockShape(
+        grouped=a.num_heads != a.num_key_value_heads,
+        multi_query=a.num_key_value_heads == 1,
+        qk_norm=a.qk_norm,
+        position=a.position,
+        partial_rotary=a.rotary_dim < a.head_dim,
+        softcap=a.softcap,
+        sliding=a.sliding_window is not None,
+        attention_dropout=a.dropout > 0,
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def value(monomial: Monomial, dims: Dims) -> Number:
+    """The product of a monomial's symbols; "per_64" divides, rounded up."""
+    product: Number = 1
+    for symbol in monomial:
+        if symbol != "per_64":
+            product = product * dims[symbol]
+    return -(-product // 64) if "per_64" in monomial else product

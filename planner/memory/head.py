@@ -1,0 +1,74 @@
+"""The model around its layers on tape: token embedding, shared tables, head and causal-LM loss."""
+
+from planner.memory import ops
+from planner.memory.modules import Context, dense
+from planner.memory.tape import Shape, Value
+
+HIDDEN: Shape = ("hidden",)
+LOGITS: Shape = ("B", "S", "vocab")
+
+
+def token_embedding(c: Context, name: str = "embed_tokens.weight", width: Shape = HIDDEN) -> Value:
+    """nn.Embedding: saves the ids (the batch); backward makes a dense gradient of the whole table."""
+    t = c.tape
+    weight = c.parameter("head.weight" if c.structure.tied else name, ("vocab", *width))
+
+    def backward(grad: Value) -> ops.Grads:
+        return (t.allocate(("vocab", *width), weight.dtype, "embedding grad"),)
+
+    return t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward)
+
+
+def rotary_tables(c: Context) -> None:
+    """Position ids and the rotary embedding's cos and sin, made once a forward and shared by all layers."""
+    t = c.tape
+    before, t.scope = t.scope, "rotary_emb: "
+    c.shared += [
+        t.allocate(("S",), "int64", "position ids"),
+        t.allocate(("S", "rotary_dim"), c.hidden_dtype, "cos"),
+        t.allocate(("S", "rotary_dim"), c.hidden_dtype, "sin"),
+    ]
+    t.scope = before
+
+
+def causal_mask(c: Context) -> None:
+    """The mask of create_causal_mask, where one is materialised: eager always, sdpa when padding is passed."""
+    t, s = c.tape, c.structure
+    if s.attention == "eager":
+        c.shared.append(t.allocate((1 if s.mask == "none" else "B", "S", "S"), c.hidden_dtype, "attention mask"))
+    elif c.mask is not None:
+        c.shared.append(t.allocate(("B", "S", "S"), "bool", "attention mask"))
+
+
+def lm_head(c: Context, hidden: Value) -> Value:
+    """The projection to the vocabulary."""
+    t = c.tape
+    weight = c.parameter("head.weight", ("vocab", "hidden"))
+    bias = c.parameter("head.bias", ("vocab",)) if c.structure.head_bias else None
+    return dense(t, hidden, weight, bias, ("vocab",))
+
+
+def causal_lm_loss(c: Context, logits: Value) -> Value:
+    """ForCausalLMLoss (transformers 5.23 loss/loss_utils.py): float32 logits, log-softmax, negative log-likelihood."""
+    t = c.tape
+    t.phase = "loss"
+    logits = ops.to(t, logits, "float32", "logits")
+    labels = t.allocate(("B", "S"), "int64", "padded labels")
+    shift_labels = t.allocate(("B", "S"), "int64", "shifted labels")
+    return cross_entropy(c, logits, shift_labels)
+
+
+def cross_entropy(c: Context, source: Value, target: Value) -> Value:
+    """F.cross_entropy: log_softmax saves its result; nll_loss saves the same tensor and the targets."""
+    t = c.tape
+
+    def softmax_backward(grad: Value, result: Value) -> ops.Grads:
+        return (t.allocate(result.shape, "float32", "log-softmax grad"),)
+
+    log_probs = t.op("log-softmax", source.shape, "float32", [source], softmax_backward, save_output=True)
+
+    def nll_backward(grad: Value, log_probs: Value, target: Value, weight: Value) -> ops.Grads:
+        return (t.allocate(log_probs.shape, "float32", "nll grad"),)
+
+    total_weight = t.allocate((1,), "float32", "total weight")
+    return t.op("loss", (1,), "float32", [log_probs], nll_backward, [log_probs, target, total_weight])

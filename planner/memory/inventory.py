@@ -1,0 +1,154 @@
+"""Every tensor that a training run keeps: parameters, adapters and buffers, with dtype, count and whether they train.
+
+Weights, gradients, optimizer states, 4-bit constants and master copies follow from this list to the byte.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from planner.architecture.blocks import Architecture, Linear, Tensor
+from planner.memory.tape import ITEMSIZE
+from planner.methods.targets import adapted_linears, quantized_linears
+from planner.schema import PlanRequest
+
+Role = Literal["linear", "linear_4bit", "bias", "embedding", "norm", "other", "adapter", "buffer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """`count` tensors of the same kind: numel elements each, stored in dtype (or in 4 bits)."""
+
+    name: str
+    role: Role
+    numel: int
+    count: int
+    dtype: str
+    trainable: bool
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        return self.numel * self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How the method treats the model: which linears are adapted or quantized, and the dtypes in force.
+
+    kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training.
+    """
+
+    adapted: frozenset[str]
+    quantized: frozenset[str]
+    dtype: str
+    kept_dtype: str
+    compute_dtype: str
+    adapter_dtype: str
+
+
+def resolve_setup(request: PlanRequest, architecture: Architecture) -> Setup:
+    """Names and dtypes that follow from the request.
+
+    Raises RequestError where target_modules matches nothing.
+    """
+    lora, quantization = request.lora_settings, request.quantization_settings
+    kept = "float32" if quantization is not None and quantization.upcast_unquantized else request.dtype
+    return Setup(
+        adapted=adapted_linears(architecture, lora) if lora is not None else frozenset(),
+        quantized=quantized_linears(architecture) if quantization is not None else frozenset(),
+        dtype=request.dtype,
+        kept_dtype=kept,
+        compute_dtype=(quantization.bnb_4bit_compute_dtype if quantization else None) or request.dtype,
+        adapter_dtype="float32" if lora is None or lora.autocast_adapter_dtype else request.dtype,
+    )
+
+
+def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) -> tuple[Item, ...]:
+    """All tensors that live with the model, tied ones once."""
+    rank = request.lora_settings.r if request.lora_settings else 0
+    items: list[Item] = []
+    for block in architecture.blocks:
+        for linear in block.linears:
+            items += _linear(f"{block.prefix}.*.{linear.name}", linear, block.count, setup, rank)
+        items += [_tensor(f"{block.prefix}.*.{t.name}", t, block.count, setup) for t in block.tensors]
+    for linear in architecture.linears:
+        items += _linear(linear.name, linear, 1, setup, rank)
+    items += [_tensor(t.name, t, 1, setup) for t in architecture.tensors]
+    if architecture.head is not None:
+        items += _head(architecture, setup, rank)
+    items += [_buffer(t, setup) for t in architecture.buffers]
+    return tuple(items)
+
+
+def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> list[Item]:
+    full = not setup.adapted
+    quantized = name in setup.quantized
+    role: Role = "linear_4bit" if quantized else "linear"
+    shape = (linear.out_features, linear.in_features)
+    items = [Item(f"{name}.weight", role, linear.weight_numel, count, setup.kept_dtype, full, shape)]
+    if linear.bias:
+        items.append(
+            Item(f"{name}.bias", "bias", linear.bias_numel, count, _bias_dtype(quantized, setup), full, shape[:1])
+        )
+    if name in setup.adapted:
+        for part, size in (("lora_A", (rank, linear.in_features)), ("lora_B", (linear.out_features, rank))):
+            items.append(
+                Item(f"{name}.{part}", "adapter", size[0] * size[1], count, setup.adapter_dtype, True, size)
+            )
+    return items
+
+
+def _bias_dtype(quantized: bool, setup: Setup) -> str:
+    # bitsandbytes' Linear4bit casts its bias to the dtype of its input at the first forward, in place
+    return setup.compute_dtype if quantized else setup.kept_dtype
+
+
+def _head(architecture: Architecture, setup: Setup, rank: int) -> list[Item]:
+    head = architecture.head
+    assert head is not None
+    items = _linear(head.name, head, 1, setup, rank)
+    return items[1:] if architecture.tied else items
+
+
+def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:
+    role: Role = tensor.role if tensor.role in ("embedding", "norm") else "other"  # type: ignore[assignment]
+    dtype = tensor.dtype or setup.kept_dtype
+    return Item(name, role, tensor.numel, count, dtype, not setup.adapted, tensor.shape)
+
+
+def _buffer(tensor: Tensor, setup: Setup) -> Item:
+    return Item(tensor.name, "buffer", tensor.numel, 1, tensor.dtype or setup.dtype, False, tensor.shape)
+
+
+# -- bytes -----------------------------------------------------------------------------------------------------------
+
+BLOCK_4BIT = 64
+BLOCK_NESTED = 256
+CODE_4BIT = 16
+CODE_8BIT = 256
+
+
+def packed_bytes(numel: int) -> int:
+    """4-bit codes, two a byte: ceil(n / 2)."""
+    return -(-numel // 2)
+
+
+def constants_bytes(numel: int, double_quant: bool) -> int:
+    """What bitsandbytes keeps beside the 4-bit codes of one tensor (QuantState, bitsandbytes 0.50 functional.py).
+
+    One float32 absmax a block of 64, or with double quantization (QLoRA, Dettmers et al. 2023, section 3) one byte a
+    block and one float32 a 256 blocks, the nested code map of 256 float32 and the float32 offset; always the code of
+    16 float32.
+    """
+    blocks = -(-numel // BLOCK_4BIT)
+    code = CODE_4BIT * 4
+    if not double_quant:
+        return blocks * 4 + code
+    return blocks + -(-blocks // BLOCK_NESTED) * 4 + CODE_8BIT * 4 + 4 + code
+
+
+def stored_bytes(item: Item, double_quant: bool) -> int:
+    """Bytes of one tensor as it is kept during training."""
+    if item.role == "linear_4bit":
+        return packed_bytes(item.numel) + constants_bytes(item.numel, double_quant)
+    return item.numel * ITEMSIZE[item.dtype]

@@ -1,0 +1,75 @@
+"""Layers shaped like Llama's: RMSNorm, rotary grouped-query attention, gated MLP (transformers 5.23 models/llama)."""
+
+from planner.memory import head, ops
+from planner.memory.modules import Context, attend, linear, rms_norm, rotary
+from planner.memory.tape import Value
+
+HIDDEN = ("hidden",)
+WIDE = ("intermediate",)
+QUERIES = ("heads", "head_dim")
+KEYS = ("kv_heads", "head_dim")
+
+
+def layer(c: Context, hidden_states: Value) -> Value:
+    """LlamaDecoderLayer.forward."""
+    t = c.tape
+    residual = hidden_states
+    hidden_states = rms_norm(c, hidden_states, "input_layernorm")
+    hidden_states, _ = attention(c, hidden_states)
+    hidden_states = ops.add(t, residual, hidden_states, "hidden states")
+    residual = hidden_states
+    hidden_states = rms_norm(c, hidden_states, "post_attention_layernorm")
+    hidden_states = mlp(c, hidden_states)
+    hidden_states = ops.add(t, residual, hidden_states, "hidden states")
+    return hidden_states
+
+
+def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
+    """LlamaAttention.forward."""
+    query_states = heads(c, linear(c, hidden_states, "self_attn.q_proj", QUERIES, HIDDEN), QUERIES)
+    key_states = heads(c, linear(c, hidden_states, "self_attn.k_proj", KEYS, HIDDEN), KEYS)
+    value_states = heads(c, linear(c, hidden_states, "self_attn.v_proj", KEYS, HIDDEN), KEYS)
+    query_states, key_states = rotary(c, query_states), rotary(c, key_states)
+    attn_output, attn_weights = attend(c, query_states, key_states, value_states, c.structure.block.grouped)
+    attn_output = ops.view(c.tape, attn_output, ("B", "S", *QUERIES))
+    attn_output = linear(c, attn_output, "self_attn.o_proj", HIDDEN, QUERIES)
+    return attn_output, attn_weights
+
+
+def heads(c: Context, x: Value, split: tuple[str, str]) -> Value:
+    """view(..., heads, head_dim).transpose(1, 2)."""
+    return ops.view(c.tape, x, ("B", split[0], "S", split[1]), contiguous=False)
+
+
+def mlp(c: Context, x: Value) -> Value:
+    """LlamaMLP.forward."""
+    t = c.tape
+    down_proj = linear(
+        c,
+        ops.mul(
+            t,
+            ops.unary(t, linear(c, x, "mlp.gate_proj", WIDE, HIDDEN), "act_fn"),
+            linear(c, x, "mlp.up_proj", WIDE, HIDDEN),
+            "act*up",
+        ),
+        "mlp.down_proj",
+        HIDDEN,
+        WIDE,
+    )
+    return down_proj
+
+
+def embed(c: Context) -> Value:
+    """LlamaModel.forward up to the layers."""
+    embeddings = head.token_embedding(c)
+    head.causal_mask(c)
+    head.rotary_tables(c)
+    return embeddings
+
+
+def loss(c: Context, hidden_states: Value) -> Value:
+    """The final norm, the head and the loss."""
+    hidden_states = rms_norm(c, hidden_states, "norm")
+    c.tape.category = "logits"
+    logits = head.lm_head(c, hidden_states)
+    return head.causal_lm_loss(c, logits)

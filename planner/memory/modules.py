@@ -1,0 +1,273 @@
+"""Modules on a tape: linear layers with adapters and 4-bit weights, norms, rotary embedding, attention kernels.
+
+Each mirrors the forward of the library's own module, expression by expression, so that temporaries live as long here
+as they do there.
+"""
+
+from planner.memory import ops
+from planner.memory.structure import Structure
+from planner.memory.tape import Shape, Tape, Value
+
+TOKENS: Shape = ("B", "S")
+
+
+class Context:
+    """A tape, the switches it runs under, and the tensors a layer shares with others."""
+
+    def __init__(self, tape: Tape, structure: Structure):
+        self.tape, self.structure = tape, structure
+        tape.autocast = structure.autocast
+        self.hidden_dtype = structure.kept_dtype
+        self.cos = tape.external((1, "S", "rotary_dim"), self.hidden_dtype)
+        self.shared: list[Value] = []
+        self.mask = tape.external(("B", 1, "S", "S"), "bool") if structure.mask == "padded" else None
+
+    def parameter(self, name: str, shape: Shape, trainable: bool | None = None, dtype: str | None = None) -> Value:
+        """A weight that is no 4-bit linear: counted with the weights, its gradient here."""
+        s = self.structure
+        wanted = s.train_base if trainable is None else trainable
+        return self.tape.external(shape, dtype or s.kept_dtype, wanted, leaf=name)
+
+
+# -- linear ----------------------------------------------------------------------------------------------------------
+
+
+def linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """The linear `name` of the block: W [out, inner]; quantized and adapted as the structure says."""
+    before, c.tape.scope = c.tape.scope, f"{name}: "
+    try:
+        if name in c.structure.adapted:
+            return _adapted(c, x, name, out, inner)
+        return _base(c, x, name, out, inner)
+    finally:
+        c.tape.scope = before
+
+
+def _base(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    if name in c.structure.quantized:
+        return _linear_4bit(c, x, name, out, inner)
+    weight = c.parameter(f"{name}.weight", (*out, *inner))
+    b = c.parameter(f"{name}.bias", out) if name in c.structure.block.biased else None
+    return dense(c.tape, x, weight, b, out)
+
+
+def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:
+    """torch.nn.functional.linear: under autocast input and weight are cast first (the weight once a forward)."""
+    if t.autocast:
+        x, weight = autocast(t, x), autocast(t, weight)
+        bias = autocast(t, bias) if bias is not None else None
+    saves = ([x] if weight.requires_grad else []) + ([weight] if x.requires_grad else [])
+    inputs = [x, weight] + ([bias] if bias is not None else [])
+    wanted = [v.requires_grad for v in inputs]
+    shapes, dtype = [v.shape for v in inputs], weight.dtype
+    if not x.contiguous:
+        x = ops.copy(t, x)
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        if not grad.contiguous:
+            grad = t.allocate(grad.shape, grad.dtype, "contiguous grad")
+        return tuple(t.allocate(s, dtype, "linear grad") if w else None for s, w in zip(shapes, wanted, strict=True))
+
+    shape = (*x.shape[:2], *out)
+    return t.op("output", shape, dtype, inputs, backward, saves)
+
+
+def autocast(t: Tape, x: Value) -> Value:
+    """autocast's cached_cast: float32 to the low dtype; leaves that need gradients are cached until the region ends."""
+    assert t.autocast is not None
+    if x.dtype == t.autocast or x.dtype not in ("float32", "bfloat16", "float16"):
+        return x
+    if x.leaf is None or not x.requires_grad:
+        return ops.to(t, x, t.autocast, "autocast")
+    cached = t.cast_cache.get(x.leaf)
+    if cached is None:
+        cached = t.cast_cache[x.leaf] = ops.to(t, x, t.autocast, "autocast weight")
+    return cached
+
+
+def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit: dequantizes in forward and again in backward."""
+    t, s = c.tape, c.structure
+    given = x.dtype
+    x = ops.to(t, x, s.compute_dtype, "4-bit input")
+    if t.autocast:
+        x = autocast(t, x)
+    weight: Shape = (*out, *inner)
+    b = ops.to(t, c.parameter(f"{name}.bias", out), s.compute_dtype) if name in c.structure.block.biased else None
+    shape = (*x.shape[:2], *out)
+    before = x.shape
+
+    def dequantize() -> Value:
+        absmax = _absmax(t, weight) if s.double_quant else None
+        return _dequantized(t, weight, s.compute_dtype, absmax)
+
+    def backward(grad: Value) -> ops.Grads:
+        dense_weight = dequantize()
+        result = t.allocate(before, grad.dtype, "linear grad")
+        del dense_weight
+        return (result,)
+
+    node = t.record([x], backward)
+    dense_weight = dequantize()
+    y = t.allocate(shape, x.dtype, "output")
+    del dense_weight, b
+    if node is not None:
+        y.requires_grad, y.node = True, node
+    del x
+    return ops.to(t, y, given, "4-bit output")
+
+
+def _absmax(t: Tape, weight: Shape) -> Value:
+    """The block constants restored to float32 from their second quantization: one a block of 64."""
+    raw = t.allocate((*weight, "per_64"), "float32", "block constants")
+    out = t.allocate((*weight, "per_64"), "float32", "block constants")
+    del raw
+    return out
+
+
+def _dequantized(t: Tape, weight: Shape, dtype: str, absmax: Value | None) -> Value:
+    return t.allocate(weight, dtype, "dequantized weight")
+
+
+def _adapted(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """PEFT 0.21 lora.Linear.forward and lora.bnb.Linear4bit.forward."""
+    t, s = c.tape, c.structure
+    result = _base(c, x, name, out, inner)
+    quantized = name in s.quantized
+    expected = result.dtype
+    if quantized:
+        result = ops.copy(t, result, label="defensive clone")
+    if not (quantized and t.autocast):
+        x = ops.to(t, x, s.adapter_dtype, "adapter input")
+    if quantized:
+        output = ops.scale(t, _lora(c, x, name, out, inner))
+        if not t.autocast:
+            output = ops.to(t, output, expected, "adapter output")
+        return ops.add(t, result, output, "adapted output")
+    result = ops.add(t, result, ops.scale(t, _lora(c, x, name, out, inner)), "adapted output")
+    return ops.to(t, result, expected, "adapted output")
+
+
+def _lora(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """lora_B(lora_A(dropout(x)))."""
+    t, s = c.tape, c.structure
+    a = c.parameter(f"{name}.lora_A", ("r", *inner), True, s.adapter_dtype)
+    b = c.parameter(f"{name}.lora_B", (*out, "r"), True, s.adapter_dtype)
+    if s.adapter_dropout:
+        return dense(t, dense(t, dropout(t, x, s.device), a, None, ("r",)), b, None, out)
+    return dense(t, dense(t, x, a, None, ("r",)), b, None, out)
+
+
+def dropout(t: Tape, x: Value, device: str) -> Value:
+    """F.dropout in training. CUDA: native_dropout saves a bool mask; CPU: a mask of x's dtype, multiplied in."""
+    if device == "cuda":
+        return ops.dropout(t, x)
+    mask = t.allocate(x.shape, x.dtype, "dropout mask")
+    return ops.mul(t, x, mask, "dropout")
+
+
+# -- norms -----------------------------------------------------------------------------------------------------------
+
+
+def rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:
+    """LlamaRMSNorm.forward (transformers 5.23): float32 inside, the weight applied in the input's dtype."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    weight = c.parameter(f"{name}.weight", width)
+    hidden_states = x
+    input_dtype = hidden_states.dtype
+    del x
+    hidden_states = ops.to(t, hidden_states, "float32")
+    variance = ops.mean_last(t, ops.square(t, hidden_states))
+    hidden_states = ops.mul(t, hidden_states, ops.rsqrt(t, ops.add_constant(t, variance)), "normalized")
+    out = ops.mul(t, ops.to(t, hidden_states, input_dtype), weight, "normalized and scaled")
+    t.scope = before
+    return out
+
+
+# -- rotary embedding and attention ----------------------------------------------------------------------------------
+
+
+def rotary(c: Context, x: Value) -> Value:
+    """``(x * cos) + (rotate_half(x) * sin)`` of apply_rotary_pos_emb; cos and sin are shared by all layers."""
+    t = c.tape
+    return ops.add(t, ops.mul(t, x, c.cos, "x*cos"), ops.mul(t, rotate_half(t, x), c.cos, "rotated*sin"), "rotated")
+
+
+def rotate_half(t: Tape, x: Value) -> Value:
+    half = (*x.shape[:-1], "half_rotary_dim")
+    x1 = ops.narrow(t, x, half)
+    x2 = ops.narrow(t, x, half)
+    return ops.cat(t, (ops.scale(t, x2, "-x2"), x1), x.shape)
+
+
+def attend(c: Context, query: Value, key: Value, value: Value, grouped: bool, softmax_dtype: str = "float32") -> tuple[Value, Value | None]:
+    """The attention function transformers picks by attn_implementation: output [B, S, heads, head_dim], weights."""
+    if c.structure.attention == "eager":
+        return eager_attention(c, query, key, value, grouped, softmax_dtype)
+    return sdpa_attention(c, query, key, value, grouped), None
+
+
+def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: bool) -> Value:
+    """sdpa_attention_forward: a mask makes transformers repeat K and V to all heads; without one they stay grouped."""
+    t = c.tape
+    if grouped and c.mask is not None:
+        key, value = repeat_kv(t, key, query.shape), repeat_kv(t, value, query.shape)
+    if t.autocast:
+        query, key, value = autocast(t, query), autocast(t, key), autocast(t, value)
+    out = fused_attention(t, query, key, value)
+    return ops.view(t, out, ("B", "S", *query.shape[1:2], *value.shape[3:]))
+
+
+def fused_attention(t: Tape, query: Value, key: Value, value: Value) -> Value:
+    """Flash attention: saves q, k, v, the output and one float32 a query and head (log-sum-exp)."""
+    shapes = (query.shape, key.shape, value.shape)
+    dtype = query.dtype
+    out_shape = (*query.shape[:3], *value.shape[3:])
+    node = t.record([query, key, value], _fused_backward(t, shapes, dtype), [query, key, value])
+    out = t.allocate(out_shape, dtype, "attention output")
+    out.contiguous = False  # laid out as [B, S, heads, head_dim]
+    logsumexp = t.allocate(query.shape[:3], "float32", "attention log-sum-exp")
+    if node is not None:
+        out.requires_grad, out.node = True, node
+        node.saved += [t.pack(out), t.pack(logsumexp)]
+    return out
+
+
+def _fused_backward(t: Tape, shapes: tuple[Shape, Shape, Shape], dtype: str) -> "ops.BackwardFunction":
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        return tuple(t.allocate(s, dtype, "attention grad") for s in shapes)
+
+    return backward
+
+
+def repeat_kv(t: Tape, x: Value, shape: Shape) -> Value:
+    """repeat_kv: [B, kv_heads, S, d] copied to [B, heads, S, d]."""
+    return ops.expand_copy(t, x, (*shape[:3], *x.shape[3:]))
+
+
+def batched_matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
+    """torch.matmul of 4-D tensors: folded into bmm, with copies where a transposed layout cannot be folded."""
+    t = c.tape
+    if t.autocast:
+        a, b = autocast(t, a), autocast(t, b)
+    if not c.structure.single_sequence:
+        a = a if a.contiguous else ops.copy(t, a, label="matmul copy")
+        b = b if b.contiguous else ops.copy(t, b, label="matmul copy")
+    return ops.matmul(t, a, b, shape, label)
+
+
+def eager_attention(
+    c: Context, query: Value, key: Value, value: Value, grouped: bool, softmax_dtype: str
+) -> tuple[Value, Value]:
+    """eager_attention_forward: S x S scores, mask, softmax in float32 and its 16-bit copy, for each head."""
+    t = c.tape
+    scores: Shape = (*query.shape[:3], "S")
+    key_states = repeat_kv(t, key, query.shape) if grouped else key
+    value_states = repeat_kv(t, value, query.shape) if grouped else value
+    attn_weights = ops.scale(t, batched_matmul(c, query, key_states, scores, "scores"), "scaled scores")
+    attn_weights = ops.add_constant(t, attn_weights, "masked scores")
+    attn_weights = ops.to(t, ops.softmax(t, attn_weights, softmax_dtype), query.dtype, "attention weights")
+    attn_output = batched_matmul(c, attn_weights, value_states, (*query.shape[:3], *value.shape[3:]), "attention output")
+    attn_output = ops.copy(t, attn_output, ("B", "S", *query.shape[1:2], *value.shape[3:]), "attention output")
+    return attn_output, attn_weights

@@ -1,0 +1,260 @@
+"""One training step put together: live bytes through its phases, and where the largest sum falls.
+
+Layers come from the tape (taped.py), parameters and states from the inventory. What a layer keeps is added up over
+the layers before it; the gradients it leaves over the layers after it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from planner.architecture.blocks import Architecture, Block
+from planner.memory.dims import Dims, Number, block_dims, block_shape, model_dims, value
+from planner.memory.inventory import Setup
+from planner.memory.structure import BlockShape, Structure
+from planner.memory.tape import Monomial, Snapshot
+from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
+from planner.schema import PlanRequest
+
+AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(slots=True)
+class Part:
+    """A taped part with the sizes to put in: one kind of layer, or the model around them."""
+
+    dims: Dims
+    values: dict[Monomial, Number] = field(default_factory=dict)
+
+    def of(self, monomial: Monomial) -> Number:
+        if monomial not in self.values:
+            self.values[monomial] = value(monomial, self.dims)
+        return self.values[monomial]
+
+    def total(self, live: Live) -> Number:
+        """Bytes of what is live."""
+        return sum(coefficient * self.of(key[2]) for key, coefficient in live.items())
+
+    def highest(self, peaks: Peaks) -> tuple[Number, Snapshot | None]:
+        """The largest candidate, and which one it is (None where sizes are arrays)."""
+        best: Number = 0
+        which: Snapshot | None = None
+        for snapshot, merged in zip(peaks.snapshots, peaks.merged, strict=True):
+            total = sum(coefficient * self.of(monomial) for monomial, coefficient in merged.items())
+            if not isinstance(total, int):
+                best = larger(best, total)
+            elif total > best:
+                best, which = total, snapshot
+        return best, which
+
+
+def larger(a: Number, b: Number) -> Number:
+    """The larger of two numbers, element by element for arrays."""
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a if a >= b else b
+    import numpy as np
+
+    return np.maximum(a, b)
+
+
+@dataclass(slots=True)
+class Layer:
+    """One kind of layer, evaluated: bytes kept, left and needed."""
+
+    part: Part
+    tape: TapedLayer
+    saved: Number
+    kept: Number
+    gradients: Number
+    forward: Number
+    backward: Number
+    forward_at: Snapshot | None
+    backward_at: Snapshot | None
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """What is live at one moment: (part, live, times) triples that add up to the activations' share."""
+
+    phase: str
+    bytes: Number
+    pieces: tuple[tuple[Part, Live, int], ...]
+    gradients: str  # "none", "growing" (in pieces), "all"
+
+
+def structures(
+    request: PlanRequest, architecture: Architecture, setup: Setup, length: int, batch: int, gradients_exist: bool
+) -> tuple[Structure, list[tuple[Block, Structure]]]:
+    """The structure of the model around its layers, and of each kind of layer."""
+    base = _structure(request, architecture, setup, length, batch, gradients_exist)
+    layers = []
+    for block in architecture.blocks:
+        window = block.attention.sliding_window if block.attention else None
+        layers.append((block, _of_block(base, block, setup, window is not None and length > window)))
+    return base, layers
+
+
+def _structure(
+    request: PlanRequest, architecture: Architecture, setup: Setup, length: int, batch: int, gradients_exist: bool
+) -> Structure:
+    quantization, lora = request.quantization_settings, request.lora_settings
+    full = request.method == "full"
+    checkpointing = request.gradient_checkpointing
+    reentrant = request.gradient_checkpointing_kwargs.use_reentrant
+    return Structure(
+        family=architecture.model_type,
+        block=BlockShape(),
+        dtype=setup.dtype,
+        kept_dtype=setup.kept_dtype,
+        compute_dtype=setup.compute_dtype,
+        adapter_dtype=setup.adapter_dtype,
+        train_base=full,
+        adapted=frozenset(),
+        quantized=frozenset(),
+        adapter_dropout=lora is not None and lora.lora_dropout > 0,
+        double_quant=quantization is not None and quantization.bnb_4bit_use_double_quant,
+        attention=request.attn_implementation,
+        mask=request.padding,
+        window_mask=any(
+            b.attention and b.attention.sliding_window and length > b.attention.sliding_window
+            for b in architecture.blocks
+        ),
+        autocast=AUTOCAST[request.mixed_precision],
+        device=request.device,
+        single_sequence=batch == 1,
+        input_requires_grad=True,
+        checkpointing="none" if not checkpointing else "reentrant" if reentrant else "non_reentrant",
+        gradients_exist=gradients_exist,
+        loss=request.loss,
+        tied=architecture.tied,
+        head_bias=architecture.head is not None and architecture.head.bias,
+        final_softcap=architecture.final_softcap,
+    )
+
+
+def _of_block(base: Structure, block: Block, setup: Setup, window_mask: bool) -> Structure:
+    from dataclasses import replace
+
+    prefix = f"{block.prefix}.*."
+    names = [linear.name for linear in block.linears]
+    return replace(
+        base,
+        block=block_shape(block),
+        adapted=frozenset(n for n in names if prefix + n in setup.adapted),
+        quantized=frozenset(n for n in names if prefix + n in setup.quantized),
+        window_mask=window_mask,
+    )
+
+
+@dataclass(slots=True)
+class Step:
+    """All parts of one step, evaluated; `moments` are the largest sums of each phase without static bytes."""
+
+    model: Part
+    tape: TapedModel
+    layers: list[Layer]
+
+    def moments(self) -> list[Composition]:
+        """The largest moment of every phase, in order."""
+        return [*self._forward(), *self._backward()]
+
+    def _forward(self) -> Iterable[Composition]:
+        model, tape, layers = self.model, self.tape, self.layers
+        best, at = model.highest(tape.embed)
+        yield Composition("forward", best, _pieces(model, at), "none")
+        running = model.total(tape.shared)
+        before: list[Layer] = []
+        found = Composition("forward", 0, (), "none")
+        for layer in layers:
+            moment = running + layer.forward
+            if not isinstance(moment, int) or moment > found.bytes:
+                pieces = ((model, tape.shared, 1), *_saved(before), *_pieces(layer.part, layer.forward_at))
+                found = Composition("forward", larger(found.bytes, moment), pieces, "none")
+            running = running + layer.saved
+            before.append(layer)
+        yield found
+        all_saved = sum(layer.saved for layer in layers)
+        for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):
+            best, at = model.highest(peaks)
+            yield Composition(phase, all_saved + best, (*_saved(layers), *_pieces(model, at)), "none")
+
+    def _backward(self) -> Iterable[Composition]:
+        model, tape, layers = self.model, self.tape, self.layers
+        kept = sum(layer.kept for layer in layers)
+        best, at = model.highest(tape.backward_head)
+        yield Composition("backward head", kept + best, (*_kept(layers), *_pieces(model, at)), "growing")
+        base = kept + model.total(tape.shared_backward)
+        found = Composition("backward layers", 0, (), "growing")
+        for i in range(len(layers) - 1, -1, -1):
+            layer = layers[i]
+            base = base - layer.kept
+            moment = base + layer.backward
+            if not isinstance(moment, int) or moment > found.bytes:
+                pieces = (
+                    (model, tape.shared_backward, 1),
+                    *_kept(layers[:i]),
+                    *_pieces(layer.part, layer.backward_at),
+                    *_gradients(layers[i + 1 :]),
+                )
+                found = Composition("backward layers", larger(found.bytes, moment), pieces, "growing")
+            base = base + layer.gradients
+        yield found
+        left = sum(layer.gradients for layer in layers)
+        best, at = model.highest(tape.backward_embed)
+        yield Composition("backward embedding", left + best, (*_gradients(layers), *_pieces(model, at)), "growing")
+
+
+def _pieces(part: Part, snapshot: Snapshot | None) -> tuple[tuple[Part, Live, int], ...]:
+    return () if snapshot is None else ((part, snapshot.live, 1),)
+
+
+def _counted(layers: Iterable[Layer], attribute: str) -> list[tuple[Part, Live, int]]:
+    counts: dict[int, tuple[Part, Live, int]] = {}
+    for layer in layers:
+        part, live, times = counts.get(id(layer), (layer.part, getattr(layer.tape, attribute), 0))
+        counts[id(layer)] = (part, live, times + 1)
+    return list(counts.values())
+
+
+def _saved(layers: Iterable[Layer]) -> list[tuple[Part, Live, int]]:
+    return _counted(layers, "saved")
+
+
+def _kept(layers: Iterable[Layer]) -> list[tuple[Part, Live, int]]:
+    return _counted(layers, "kept")
+
+
+def _gradients(layers: Iterable[Layer]) -> list[tuple[Part, Live, int]]:
+    return _counted(layers, "gradients")
+
+
+def build_step(
+    request: PlanRequest,
+    architecture: Architecture,
+    setup: Setup,
+    batch: Number,
+    length: Number,
+    gradients_exist: bool = False,
+) -> Step:
+    """Tape and evaluate every kind of layer and the model around them."""
+    from dataclasses import replace
+
+    rank = request.lora_settings.r if request.lora_settings else 0
+    base, kinds = structures(request, architecture, setup, int(length), int(batch), gradients_exist)
+    dims = model_dims(architecture, batch, length, rank)
+    full = request.method == "full"
+    order: dict[int, Layer] = {}
+    for block, structure in kinds:
+        layer = _evaluate(structure, dims | block_dims(block))
+        order |= dict.fromkeys(block.indices, layer)
+        if block.indices and block.indices[0] == 0 and not full:
+            order[0] = _evaluate(replace(structure, input_requires_grad=False), dims | block_dims(block))
+    first_needs_gradient = replace(base, input_requires_grad=True)
+    return Step(Part(dims), tape_model(first_needs_gradient), [order[i] for i in sorted(order)])
+
+
+def _evaluate(structure: Structure, dims: Dims) -> Layer:
+    tape, part = tape_layer(structure), Part(dims)
+    forward, forward_at = part.highest(tape.forward)
+    backward, backward_at = part.highest(tape.backward)
+    saved, kept, gradients = part.total(tape.saved), part.total(tape.kept), part.total(tape.gradients)
+    return Layer(part, tape, saved, kept, gradients, forward, backward, forward_at, backward_at)

@@ -1,0 +1,74 @@
+"""What decides the shape of a step's graph, apart from sizes: the key under which a tape is compiled once.
+
+Two requests with the same structure run the same operations on tensors of other sizes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class BlockShape:
+    """What a family's layer code branches on, read from the block's attention and MLP.
+
+    grouped: fewer key than query heads. partial_rotary: rotary_dim < head_dim. sliding: a layer with a window.
+    dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
+    """
+
+    grouped: bool = False
+    multi_query: bool = False
+    qk_norm: str = "none"
+    position: str = "rope"
+    partial_rotary: bool = False
+    softcap: bool = False
+    sliding: bool = False
+    activation: str = "silu"
+    gated: bool = True
+    parallel: bool = False
+    attention_dropout: bool = False
+    residual_dropout: bool = False
+    moe: bool = False
+    shared_expert: bool = False
+    biased: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """The switches of one taped part (a layer, or the model around its layers).
+
+    family: model_type. adapted, quantized: names of the block's linears with LoRA, with 4-bit weights.
+    dtype: of the weights as loaded; kept_dtype: of parameters that stay unquantized (float32 after
+        prepare_model_for_kbit_training). compute_dtype: of 4-bit matrix products. adapter_dtype: of LoRA's A and B.
+    train_base: full fine-tuning. adapter_dropout: lora_dropout > 0.
+    mask: "none" (is_causal path) or "padded" (a mask of B x 1 x S x S is passed); window_mask: a sliding-window mask
+        is materialised because the sequence is longer than the window.
+    autocast: the dtype of autocast, or None. single_sequence: batch of one, where some reshapes need no copy.
+    input_requires_grad: a gradient flows to the layer's input.
+    gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
+    tied, head_bias, final_softcap: of the head.
+    """
+
+    family: str
+    block: BlockShape
+    dtype: str
+    kept_dtype: str
+    compute_dtype: str
+    adapter_dtype: str
+    train_base: bool
+    adapted: frozenset[str]
+    quantized: frozenset[str]
+    adapter_dropout: bool
+    double_quant: bool
+    attention: Literal["sdpa", "flash_attention_2", "eager"]
+    mask: Literal["none", "padded", "packed"]
+    window_mask: bool
+    autocast: str | None
+    device: Literal["cpu", "cuda"]
+    single_sequence: bool
+    input_requires_grad: bool
+    checkpointing: Literal["none", "non_reentrant", "reentrant"]
+    gradients_exist: bool
+    loss: Literal["full", "chunked", "fused"] = "full"
+    tied: bool = False
+    head_bias: bool = False
+    final_softcap: bool = False

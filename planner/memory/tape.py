@@ -1,0 +1,400 @@
+"""A symbolic autograd: runs a model's forward and backward on shapes alone and follows every storage's life.
+
+The layer code of planner/memory/layers mirrors the libraries' own modelling code line by line, on `Value` handles that
+hold shapes of symbols ("B", "S", "hidden" ...) instead of numbers. A `Storage` lives exactly as long as Python refers
+to it, as in torch: handles, saved tensors of graph nodes and gradient buffers are the only references. What was live
+at each local maximum is kept as a `Snapshot`: a sum of ``coefficient x product of symbols``, which is evaluated later
+with numbers or arrays. A structure is taped once and serves every size.
+
+Semantics follow torch 2.13: torch/csrc/autograd/engine.cpp and input_buffer.cpp (order of nodes, accumulation in
+place where the buffer is the only owner), derivatives.yaml (what each op saves), torch/utils/checkpoint.py (hooks,
+recomputation, early stop).
+"""
+
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Shape = tuple[str | int, ...]
+Monomial = tuple[str, ...]
+Category = Literal["activations", "workspace", "gradients", "logits"]
+Key = tuple[str, Category, Monomial]
+
+ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "bool": 1, "uint8": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was live at one local maximum: bytes per (label, category, monomial)."""
+
+    phase: str
+    live: dict[Key, int]
+
+    def merged(self) -> dict[Monomial, int]:
+        """Bytes per monomial, labels added up."""
+        total: dict[Monomial, int] = {}
+        for (_, _, monomial), coefficient in self.live.items():
+            total[monomial] = total.get(monomial, 0) + coefficient
+        return total
+
+
+class Storage:
+    """One allocation. Counted from its creation until Python drops the last reference."""
+
+    __slots__ = ("tape", "key", "coefficient")
+
+    def __init__(self, tape: "Tape", key: Key, coefficient: int):
+        self.tape, self.key, self.coefficient = tape, key, coefficient
+        tape._born(key, coefficient)
+
+    def __del__(self) -> None:
+        self.tape._died(self.key, self.coefficient)
+
+    def move(self, category: Category) -> None:
+        """Count this storage in another category from now on."""
+        label, old, monomial = self.key
+        if old == category:
+            return
+        live = self.tape.live
+        self.tape._subtract(self.key, self.coefficient)
+        self.key = (label, category, monomial)
+        live[self.key] = live.get(self.key, 0) + self.coefficient
+
+
+class Value:
+    """A handle on (a view of) a storage, as a Python variable holds a tensor."""
+
+    __slots__ = ("storage", "shape", "dtype", "requires_grad", "node", "index", "leaf", "contiguous")
+
+    def __init__(
+        self,
+        storage: Storage | None,
+        shape: Shape,
+        dtype: str,
+        requires_grad: bool = False,
+        node: "Node | None" = None,
+        leaf: str | None = None,
+        contiguous: bool = True,
+        index: int = 0,
+    ):
+        self.storage, self.shape, self.dtype = storage, shape, dtype
+        self.requires_grad, self.node, self.leaf, self.contiguous, self.index = requires_grad, node, leaf, contiguous, index
+
+    def detach(self) -> "Value":
+        return Value(self.storage, self.shape, self.dtype, contiguous=self.contiguous)
+
+
+class Holder:
+    """One saved tensor of a node; under checkpointing it is filled by the recomputation."""
+
+    __slots__ = ("value", "frame", "__weakref__")
+
+    def __init__(self, value: Value | None, frame: "Frame | None" = None):
+        self.value, self.frame = value, frame
+
+
+Backward = Callable[..., Sequence[Value | None]]
+
+
+class Node:
+    """One backward function: the nodes its gradients go to, what it saved, and how it allocates."""
+
+    __slots__ = ("edges", "saved", "backward", "number", "num_outputs")
+
+    def __init__(self, edges: list["Edge"], backward: Backward, number: int):
+        self.edges, self.backward, self.number, self.num_outputs = edges, backward, number, 1
+        self.saved: list[Holder] = []
+
+
+@dataclass(slots=True)
+class Edge:
+    """Where one gradient goes: a node, a leaf parameter, or nowhere; with the input's metadata for validation."""
+
+    node: Node | None
+    index: int
+    leaf: str | None
+    shape: Shape
+    dtype: str
+    wanted: bool
+
+
+class StopRecomputation(Exception):
+    """torch.utils.checkpoint's early stop: every saved tensor has been recomputed."""
+
+
+class Frame:
+    """One non-reentrant checkpoint: the function, its arguments, and the holders its recomputation fills."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]):
+        self.function, self.args = function, args
+        self.holders: list[Any] = []
+        self.recomputed = False
+
+
+class Tape:
+    """Live bytes by label, the graph, and the snapshots of local maxima."""
+
+    def __init__(self, phase: str = "forward", gradients_exist: bool = False):
+        self.gradients_exist = gradients_exist
+        self.live: dict[Key, int] = {}
+        self.snapshots: list[Snapshot] = []
+        self.phase = phase
+        self.scope = ""
+        self.category: Category = "workspace"
+        self.grad_enabled = True
+        self.gradients: dict[str, Value] = {}
+        self.autocast: str | None = None
+        self.cast_cache: dict[str, Value] = {}
+        self._rising = False
+        self._nodes = 0
+        self._packing: Frame | None = None
+        self._unpacking: tuple[Frame, list[int]] | None = None
+        self._shapes: dict[Shape, tuple[Monomial, int]] = {}
+
+    # -- storages ------------------------------------------------------------------------------------------------
+
+    def _born(self, key: Key, coefficient: int) -> None:
+        self.live[key] = self.live.get(key, 0) + coefficient
+        self._rising = True
+
+    def _died(self, key: Key, coefficient: int) -> None:
+        if self._rising:
+            self.snapshot()
+        self._subtract(key, coefficient)
+
+    def _subtract(self, key: Key, coefficient: int) -> None:
+        left = self.live[key] - coefficient
+        if left:
+            self.live[key] = left
+        else:
+            del self.live[key]
+
+    def snapshot(self) -> None:
+        """Keep what is live now as a candidate for the peak."""
+        self._rising = False
+        self.snapshots.append(Snapshot(self.phase, dict(self.live)))
+
+    def allocate(self, shape: Shape, dtype: str, label: str = "", category: Category | None = None) -> Value:
+        """A new tensor of `shape`."""
+        monomial, factor = self._monomial(shape)
+        key = (f"{self.scope}{label}", category or self.category, monomial)
+        return Value(Storage(self, key, factor * ITEMSIZE[dtype]), shape, dtype)
+
+    def _monomial(self, shape: Shape) -> tuple[Monomial, int]:
+        found = self._shapes.get(shape)
+        if found is None:
+            factor = 1
+            for part in shape:
+                if isinstance(part, int):
+                    factor *= part
+            symbols = tuple(sorted(p for p in shape if isinstance(p, str)))
+            found = self._shapes[shape] = (symbols, factor)
+        return found
+
+    def external(self, shape: Shape, dtype: str, requires_grad: bool = False, leaf: str | None = None) -> Value:
+        """A tensor accounted elsewhere: a parameter, a shared mask, the batch."""
+        return Value(None, shape, dtype, requires_grad, leaf=leaf)
+
+    # -- forward -------------------------------------------------------------------------------------------------
+
+    def op(
+        self,
+        label: str,
+        shape: Shape,
+        dtype: str,
+        inputs: Sequence[Value],
+        backward: Backward,
+        saves: Iterable[Value] = (),
+        save_output: bool = False,
+        view: Value | None = None,
+        contiguous: bool = True,
+    ) -> Value:
+        """One differentiable operation: saves `saves` before it runs, allocates its output (or views `view`)."""
+        node = self.record(inputs, backward, saves)
+        if view is not None:
+            out = Value(view.storage, shape, dtype, contiguous=contiguous)
+        else:
+            out = self.allocate(shape, dtype, label)
+            out.contiguous = contiguous
+        if node is not None:
+            out.requires_grad, out.node = True, node
+            if save_output:
+                node.saved.append(self.pack(out))
+        return out
+
+    def record(self, inputs: Sequence[Value], backward: Backward, saves: Iterable[Value] = ()) -> Node | None:
+        """The graph node of an operation, or None where no input needs a gradient."""
+        if not self.grad_enabled or not any(v.requires_grad for v in inputs):
+            return None
+        edges = [Edge(v.node, v.index, v.leaf, v.shape, v.dtype, v.requires_grad) for v in inputs]
+        self._nodes += 1
+        node = Node(edges, backward, self._nodes)
+        node.saved.extend(self.pack(v) for v in saves)
+        return node
+
+    def pack(self, value: Value) -> Holder:
+        """Save a tensor for backward, or under a checkpoint a promise to recompute it."""
+        if self._unpacking is not None:
+            return self._fill(value)
+        frame = self._packing
+        if frame is None:
+            if value.storage is not None and value.storage.key[1] == "workspace":
+                value.storage.move("activations")
+            return Holder(value.detach())
+        holder = Holder(None, frame)
+        frame.holders.append(weakref.ref(holder))
+        return holder
+
+    def _fill(self, value: Value) -> Holder:
+        assert self._unpacking is not None
+        frame, done = self._unpacking
+        holder = frame.holders[done[0]]()
+        done[0] += 1
+        kept = value.detach()
+        if holder is not None:
+            if value.storage is not None and value.storage.key[1] == "workspace":
+                value.storage.move("activations")
+            holder.value = kept
+        if done[0] == len(frame.holders):
+            raise StopRecomputation
+        return Holder(None)
+
+    def checkpoint(self, function: Callable[..., Value], *args: Any) -> Value:
+        """torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."""
+        frame = Frame(function, args)
+        self._packing = frame
+        try:
+            return function(*args)
+        finally:
+            self._packing = None
+
+    def _unpack(self, holder: Holder) -> Value | None:
+        frame = holder.frame
+        if holder.value is None and frame is not None and not frame.recomputed:
+            self._recompute(frame)
+        return holder.value
+
+    def _recompute(self, frame: Frame) -> None:
+        frame.recomputed = True
+        phase, self.phase = self.phase, "recompute"
+        self._unpacking = (frame, [0])
+        try:
+            frame.function(*frame.args)
+        except StopRecomputation:
+            pass
+        finally:
+            self._unpacking, self.phase = None, phase
+            self.cast_cache.clear()
+        frame.holders = []
+
+    def checkpoint_reentrant(self, function: Callable[..., Value], hidden: Value, *args: Any) -> Value:
+        """torch.utils.checkpoint.checkpoint(..., use_reentrant=True): CheckpointFunction."""
+        with self.no_grad():
+            out = function(hidden, *args)
+
+        def backward(grad: Value, saved: Value) -> tuple[Value | None]:
+            leaf = Value(saved.storage, saved.shape, saved.dtype, requires_grad=True, leaf="checkpoint.input")
+            again = function(leaf, *args)
+            node = again.node
+            self.run_backward({node: [grad]} if node is not None else {})
+            return (self.gradients.pop("checkpoint.input", None),)
+
+        node = self.record([hidden], backward, [hidden])
+        if node is not None:
+            out.requires_grad, out.node = True, node
+        return out
+
+    @contextmanager
+    def no_grad(self) -> Any:
+        before, self.grad_enabled = self.grad_enabled, False
+        try:
+            yield
+        finally:
+            self.grad_enabled = before
+
+    # -- backward ------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _buffer(node: Node, index: int, grad: Value | None) -> list[Value | None]:
+        buffer: list[Value | None] = [None] * node.num_outputs
+        buffer[index] = grad
+        return buffer
+
+    def boundary(self, shape: Shape, dtype: str, requires_grad: bool, label: str) -> tuple[Value, list[Value | None]]:
+        """The input of a part taped on its own, and the list that will receive its gradient."""
+        value, received = self.allocate(shape, dtype, label), []  # type: ignore[var-annotated]
+
+        def backward(grad: Value | None) -> tuple[Value | None, ...]:
+            received.append(grad)
+            return ()
+
+        if requires_grad:
+            value.requires_grad, value.node = True, Node([], backward, 0)
+        return value, received
+
+    def run_backward(self, buffers: dict[Node, Any]) -> None:
+        while buffers:
+            node = max(buffers, key=_number)
+            grads = buffers.pop(node)
+            saved = [self._unpack(h) for h in node.saved]
+            outputs = list(node.backward(*grads, *saved))
+            del grads, saved
+            node.saved = []
+            edges = node.edges
+            del node
+            self._validate(edges, outputs)
+            for position, edge in enumerate(edges):
+                grad, outputs[position] = outputs[position], None
+                if grad is None or not edge.wanted:
+                    continue
+                if edge.node is None:
+                    if edge.leaf is not None:
+                        self.accumulate_grad(edge.leaf, grad)
+                elif edge.node not in buffers:
+                    buffers[edge.node] = self._buffer(edge.node, edge.index, grad)
+                else:
+                    self._accumulate(buffers[edge.node], edge.index, grad)
+                grad = None
+
+    def _validate(self, edges: list[Edge], outputs: list[Value | None]) -> None:
+        """engine.cpp validate_outputs: reduce broadcast gradients, cast to the input's dtype."""
+        for i, edge in enumerate(edges):
+            grad = outputs[i]
+            if grad is None:
+                continue
+            if not edge.wanted:
+                outputs[i] = None
+            elif grad.shape != edge.shape and self._monomial(grad.shape) != self._monomial(edge.shape):
+                outputs[i] = self.allocate(edge.shape, grad.dtype, " grad")
+            elif grad.dtype != edge.dtype:
+                outputs[i] = self.allocate(edge.shape, edge.dtype, " grad")
+
+    def _accumulate(self, buffer: list[Value | None], index: int, grad: Value) -> None:
+        """input_buffer.cpp accumulate: in place where the buffer alone owns the old gradient."""
+        old = buffer[index]
+        if old is None:
+            buffer[index] = grad
+        elif not self._sole_owner(old) or old.dtype != grad.dtype:
+            buffer[index] = self.allocate(old.shape, old.dtype, " grad sum")
+
+    @staticmethod
+    def _sole_owner(value: Value) -> bool:
+        # references: the Value's slot, getrefcount's argument, nothing else
+        return value.storage is not None and sys.getrefcount(value.storage) <= 2
+
+    def accumulate_grad(self, leaf: str, grad: Value) -> None:
+        """AccumulateGrad: keep the gradient (stolen, or cloned where it is shared); add in place to an older one."""
+        if leaf in self.gradients or self.gradients_exist:
+            return
+        if grad.storage is None or not grad.contiguous or sys.getrefcount(grad.storage) > 2:
+            grad = self.allocate(grad.shape, grad.dtype, " grad")
+        assert grad.storage is not None
+        grad.storage.move("gradients")
+        self.gradients[leaf] = grad
+
+
+def _number(node: Node) -> int:
+    return node.number

@@ -1,0 +1,153 @@
+"""Parts of a model on tape: one layer, and the model around its layers; compiled once for each structure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from types import ModuleType
+
+from planner.memory.layers import family_module
+from planner.memory.modules import Context
+from planner.memory.structure import Structure
+from planner.memory.tape import Key, Monomial, Snapshot, Tape, Value
+
+Live = dict[Key, int]
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Candidates for the largest sum, those that another one always exceeds left out."""
+
+    snapshots: tuple[Snapshot, ...]
+    merged: tuple[dict[Monomial, int], ...]
+
+    @classmethod
+    def of(cls, snapshots: list[Snapshot]) -> "Peaks":
+        kept: list[tuple[dict[Monomial, int], Snapshot]] = []
+        for snapshot in snapshots:
+            sums = snapshot.merged()
+            if any(_covers(other, sums) for other, _ in kept):
+                continue
+            kept = [(m, s) for m, s in kept if not _covers(sums, m)]
+            kept.append((sums, snapshot))
+        return cls(tuple(s for _, s in kept), tuple(m for m, _ in kept))
+
+
+def _covers(a: dict[Monomial, int], b: dict[Monomial, int]) -> bool:
+    return all(a.get(monomial, 0) >= coefficient for monomial, coefficient in b.items())
+
+
+@dataclass(frozen=True)
+class TapedLayer:
+    """One layer: its peaks in forward and backward, and what it leaves.
+
+    saved: live from its forward to the end of the model's forward; kept: from there to its backward (without
+    autocast's cache of cast weights). gradients: live after its backward.
+    """
+
+    saved: Live
+    kept: Live
+    gradients: Live
+    forward: Peaks
+    backward: Peaks
+
+
+@dataclass(frozen=True)
+class TapedModel:
+    """The model around its layers: embeddings, final norm, head and loss.
+
+    shared: live while layers run forward; shared_backward: while they run backward (with the head's gradients).
+    left: what is live after the whole backward.
+    """
+
+    embed: Peaks
+    shared: Live
+    head: Peaks
+    loss: Peaks
+    backward_head: Peaks
+    shared_backward: Live
+    backward_embed: Peaks
+    left: Live
+
+
+@lru_cache(maxsize=4096)
+def tape_layer(s: Structure) -> TapedLayer:
+    """Run one layer forward and backward on a tape."""
+    family = family_module(s.family)
+    t = Tape("forward", s.gradients_exist)
+    c = Context(t, s)
+    hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "layer input")
+    out = _run_forward(t, c, family.layer, hidden)
+    del hidden
+    t.snapshot()
+    saved = _without(t, out)
+    t.cast_cache.clear()
+    kept = _without(t, out)
+    forward, t.snapshots, t.phase = t.snapshots, [], "backward"
+    if out.node is not None:
+        _backward(t, out, t.allocate(("B", "S", "hidden"), out.dtype, "gradient of hidden states"))
+    received.clear()
+    return TapedLayer(saved, kept, dict(t.live), Peaks.of(forward), Peaks.of(t.snapshots))
+
+
+def _run_forward(t: Tape, c: Context, layer: Callable[..., Value], hidden: Value) -> Value:
+    if c.structure.checkpointing == "none":
+        return layer(c, hidden)
+    if c.structure.checkpointing == "reentrant":
+        return t.checkpoint_reentrant(lambda h: layer(c, h), hidden)
+    return t.checkpoint(layer, c, hidden)
+
+
+def _backward(t: Tape, out: Value, grad: Value) -> None:
+    node, index = out.node, out.index
+    assert node is not None
+    out.storage = out.node = None
+    buffers = {node: [None] * index + [grad]}
+    del node, grad
+    t.run_backward(buffers)
+
+
+def _without(t: Tape, *values: Value) -> Live:
+    """What is live, less the storages of `values`."""
+    live = dict(t.live)
+    for value in values:
+        if value.storage is not None:
+            live[value.storage.key] -= value.storage.coefficient
+    return {key: coefficient for key, coefficient in live.items() if coefficient}
+
+
+@lru_cache(maxsize=4096)
+def tape_model(s: Structure) -> TapedModel:
+    """Run the model around its layers: embed, then head and loss, their backward, the embedding's backward."""
+    family: ModuleType = family_module(s.family)
+    t = Tape("forward", s.gradients_exist)
+    c = Context(t, s)
+    embedded = family.embed(c)
+    t.snapshot()
+    embed, t.snapshots = t.snapshots, []
+    shared = _without(t, embedded)
+    hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "last hidden states")
+    embedded.storage = None
+    loss = family.loss(c, hidden)
+    del hidden
+    t.snapshot()
+    t.cast_cache.clear()
+    t.phase = "backward head"
+    forward, t.snapshots = t.snapshots, []
+    _backward(t, loss, t.allocate((1,), "float32", "loss grad"))
+    t.snapshot()
+    shared_backward = _without(t, *[g for g in received if g is not None])
+    backward_head, t.snapshots, t.phase = t.snapshots, [], "backward embedding"
+    grad = received.pop() if received else None
+    if embedded.node is not None and grad is not None:
+        del c
+        _backward(t, embedded, t.allocate(("B", "S", "hidden"), grad.dtype, "gradient of hidden states"))
+    return TapedModel(
+        Peaks.of(embed),
+        shared,
+        Peaks.of([s for s in forward if s.phase == "forward"]),
+        Peaks.of([s for s in forward if s.phase == "loss"]),
+        Peaks.of(backward_head),
+        shared_backward,
+        Peaks.of(t.snapshots),
+        dict(t.live),
+    )

@@ -1,0 +1,157 @@
+"""The request: one frozen pydantic model that the command line, the page, the URL and a request file all fill.
+
+Fields, values and defaults are the contract other programs rely on; unknown fields are refused. Names are those of
+transformers, TRL, PEFT and bitsandbytes.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from planner.errors import RequestError
+from planner.optimizers import OPTIMIZERS
+
+SCHEMA_VERSION = "1"
+
+Method = Literal["full", "lora", "qlora"]
+Dtype = Literal["bfloat16", "float16", "float32"]
+METHODS: tuple[Method, ...] = ("full", "lora", "qlora")
+
+#: Bounds that keep every product of a formula inside 64 bits, and typing errors out.
+MAX_BATCH = 2**20
+MAX_LENGTH = 2**27
+MAX_GPUS = 2**17
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class GradientCheckpointingKwargs(_Frozen):
+    """Keyword arguments of torch.utils.checkpoint.checkpoint."""
+
+    use_reentrant: bool = False
+
+
+class LoraSettings(_Frozen):
+    """PEFT's LoraConfig, as far as memory and time depend on it."""
+
+    r: Annotated[int, Field(ge=1, le=2**16, description="rank")] = 16
+    lora_alpha: Annotated[float, Field(gt=0)] = 32
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: str | tuple[str, ...] = Field(
+        "all-linear", description='"all-linear" or a list of module names or their endings'
+    )
+    modules_to_save: tuple[str, ...] = Field((), description="modules trained in full and saved with the adapter")
+    use_dora: bool = False
+    use_rslora: bool = False
+    autocast_adapter_dtype: bool = Field(True, description="keep adapters of a 16-bit base in float32, as PEFT does")
+
+    @field_validator("target_modules")
+    @classmethod
+    def _targets(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value:
+            raise ValueError('name at least one module, or "all-linear"')
+        return value
+
+    @field_validator("use_dora")
+    @classmethod
+    def _dora(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("DoRA is not modelled yet: use_dora must be false")
+        return value
+
+
+class QuantizationSettings(_Frozen):
+    """transformers' BitsAndBytesConfig, and what prepare_model_for_kbit_training does to the rest."""
+
+    load_in_4bit: bool = True
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
+    bnb_4bit_use_double_quant: bool = True
+    bnb_4bit_compute_dtype: Dtype | None = Field(None, description="null: the request's dtype")
+    upcast_unquantized: bool = Field(
+        True, description="prepare_model_for_kbit_training casts every 16-bit parameter that stays to float32"
+    )
+
+    @model_validator(mode="after")
+    def _four_bit(self) -> "QuantizationSettings":
+        if not self.load_in_4bit:
+            raise ValueError("load_in_4bit must be true: other quantizations are not modelled yet")
+        return self
+
+
+class PlanRequest(_Frozen):
+    """One question: this model, trained in this way, on this hardware."""
+
+    id: str | None = Field(None, description="echoed in the answer")
+    model: str | dict[str, Any] = Field(description="catalogue id or alias, path to a config.json, or the config")
+    method: Method
+    dtype: Dtype = Field("bfloat16", description="dtype the weights are loaded in")
+    mixed_precision: Literal["no", "bf16", "fp16"] = Field("no", description="autocast, as the Trainer's bf16 and fp16")
+    per_device_train_batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH)] = 1
+    max_length: Annotated[int, Field(ge=1, le=MAX_LENGTH, description="tokens a sequence")] = 1024
+    gradient_accumulation_steps: Annotated[int, Field(ge=1, le=MAX_BATCH)] = 1
+    padding: Literal["none", "padded", "packed"] = Field("none", description='"padded": a mask is passed')
+    gradient_checkpointing: bool = False
+    gradient_checkpointing_kwargs: GradientCheckpointingKwargs = GradientCheckpointingKwargs()
+    attn_implementation: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+    optim: str = Field("adamw_torch_fused", description="a name of transformers' OptimizerNames")
+    loss: Literal["full", "chunked", "fused"] = "full"
+    lora: LoraSettings | None = Field(None, description="null: the defaults, where the method has adapters")
+    quantization: QuantizationSettings | None = Field(None, description="null: the defaults, where the method is qlora")
+    stack: Literal["transformers"] = "transformers"
+    device: Literal["cuda", "cpu"] = "cuda"
+    gpu: str | None = Field(None, description="key or alias of the catalogue")
+    num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
+    num_nodes: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
+
+    @field_validator("optim")
+    @classmethod
+    def _known_optimizer(cls, value: str) -> str:
+        if value not in OPTIMIZERS:
+            raise ValueError(f"{value!r} is not modelled; known: {', '.join(OPTIMIZERS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PlanRequest":
+        if self.method == "full" and self.lora is not None:
+            raise ValueError("lora: settings given with method 'full': use method 'lora', or leave lora out")
+        if self.method != "qlora" and self.quantization is not None:
+            raise ValueError(f"quantization: given with method {self.method!r}: only 'qlora' trains on a quantized base")
+        return self
+
+    @property
+    def lora_settings(self) -> LoraSettings | None:
+        """The adapter settings in force: None for full fine-tuning."""
+        return None if self.method == "full" else self.lora or LoraSettings()
+
+    @property
+    def quantization_settings(self) -> QuantizationSettings | None:
+        """The quantization in force: None unless the method is qlora."""
+        return (self.quantization or QuantizationSettings()) if self.method == "qlora" else None
+
+
+def parse_request(data: Any) -> PlanRequest:
+    """Validate a request given as a mapping.
+
+    Raises RequestError with one line that names the field, the value given and the rule.
+    """
+    try:
+        return PlanRequest.model_validate(data)
+    except ValidationError as error:
+        raise _as_request_error(error) from None
+
+
+def _as_request_error(error: ValidationError) -> RequestError:
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    message = first["msg"].removeprefix("Value error, ")
+    if not field and ":" in message:
+        field = message.split(":", 1)[0]
+    given = first.get("input")
+    if first["type"] == "missing":
+        return RequestError(f"{field}: missing: every request needs it", field)
+    if first["type"] == "extra_forbidden":
+        return RequestError(f"{field}: no such field in a request; `tunebudget schema` lists them", field)
+    shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {given!r})"
+    return RequestError(f"{field}: {message}{shown}" if not message.startswith(field) else message, field)

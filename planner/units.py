@@ -1,0 +1,33 @@
+"""The units of the domain: bytes inside, GiB at the edge.
+
+The literals 1024**3 and 10**9 appear here and nowhere else.
+"""
+
+KIB = 1024
+MIB = 1024**2
+GIB = 1024**3
+GB = 10**9
+
+#: Bytes of one element of each dtype a request can name.
+ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def gib(num_bytes: float) -> float:
+    """Bytes as GiB (1024**3)."""
+    return num_bytes / GIB
+
+
+def format_gib(num_bytes: float, digits: int = 1) -> str:
+    """Bytes as text in GiB, with enough digits for small figures: ``52.6 GiB``, ``0.031 GiB``."""
+    value = num_bytes / GIB
+    if value and abs(value) < 0.1:
+        return f"{value:.3g} GiB"
+    return f"{value:,.{digits}f} GiB"
+
+
+def format_count(count: int) -> str:
+    """A count as people say it: ``70.6B``, ``11.3M``."""
+    for size, suffix in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if abs(count) >= size:
+            return f"{count / size:.4g}{suffix}"
+    return str(count)

@@ -1,0 +1,161 @@
+"""Follow every tensor storage from its birth to its end.
+
+A storage is counted once, by its own size, from the first operator that returns a tensor on it until Python and C++
+have let it go (a weak reference on the untyped storage).  What a kernel allocates and frees inside itself is not
+seen: a dispatch mode sees operators, not the allocator.  Checked by tests/profiler/test_storages.py.
+"""
+
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+@dataclass(slots=True)
+class Birth:
+    """One storage: what made it, where, and between which events it lived (died is None while it lives)."""
+
+    num_bytes: int
+    op: str
+    shape: tuple[int, ...]
+    dtype: str
+    module: str
+    phase: str
+    born: int
+    died: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A birth (positive delta) or an end (negative), with the bytes live after it."""
+
+    delta: int
+    live: int
+    birth: Birth
+    phase: str
+    module: str
+
+
+@dataclass(slots=True)
+class Record:
+    """All births and ends that a tracker saw; a pure account, without tensors."""
+
+    live: int = 0
+    peak: int = 0
+    peak_event: int = -1
+    births: list[Birth] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+    def add(self, birth: Birth) -> None:
+        """Count a new storage."""
+        birth.born = len(self.events)
+        self.births.append(birth)
+        self._event(birth.num_bytes, birth, birth.phase, birth.module)
+
+    def end(self, birth: Birth, phase: str, module: str) -> None:
+        """Count the end of a storage."""
+        birth.died = len(self.events)
+        self._event(-birth.num_bytes, birth, phase, module)
+
+    def _event(self, delta: int, birth: Birth, phase: str, module: str) -> None:
+        self.live += delta
+        self.events.append(Event(delta, self.live, birth, phase, module))
+        if self.live > self.peak:
+            self.peak, self.peak_event = self.live, len(self.events) - 1
+
+    def live_at(self, event: int) -> list[Birth]:
+        """The storages that are live right after an event."""
+        return [b for b in self.births if b.born <= event and (b.died is None or b.died > event)]
+
+    def live_at_peak(self) -> list[Birth]:
+        """The storages that are live at the peak, in order of birth."""
+        return self.live_at(self.peak_event)
+
+    def peak_between(self, first: int, last: int) -> int:
+        """The largest live bytes over the events first <= i < last."""
+        return max((event.live for event in self.events[first:last]), default=self.live)
+
+
+class StorageTracker(TorchDispatchMode):
+    """Count storages while the mode is on; `phase` is set by whoever runs the step."""
+
+    def __init__(self, record: Record | None = None) -> None:
+        super().__init__()
+        self.record = record if record is not None else Record()
+        self.phase = "loaded"
+        self._seen: dict[int, Birth] = {}
+        self._modules: list[str] = []
+        self._module_of_node: dict[int, str] = {}
+
+    def register(self, tensors: Iterable[tuple[str, torch.Tensor]], op: str = "load") -> None:
+        """Count tensors that were there before the mode: parameters, buffers, quantization states."""
+        for name, tensor in tensors:
+            self._track(tensor, op, name)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run one operator and count the storages of what it returns."""
+        out = func(*args, **(kwargs or {}))
+        module = self._where()
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                self._track(leaf, _op_name(func), module)
+        return out
+
+    def _track(self, tensor: torch.Tensor, op: str, module: str) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._seen or not storage.nbytes():
+            return
+        birth = Birth(
+            storage.nbytes(), op, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."), module, self.phase, 0
+        )
+        self._seen[key] = birth
+        self.record.add(birth)
+        weakref.finalize(storage, self._end, key).atexit = False
+
+    def _end(self, key: int) -> None:
+        birth = self._seen.pop(key, None)
+        if birth is not None:
+            self.record.end(birth, self.phase, self._where())
+
+    def _where(self) -> str:
+        """The module at work: by hooks in forward and recomputation, by the autograd node's number in backward."""
+        node = torch._C._current_autograd_node()
+        if node is None or self._modules:
+            module = self._modules[-1] if self._modules else ""
+            self._module_of_node.setdefault(torch._C._autograd._get_sequence_nr() - 1, module)
+            return module
+        return self._module_of_node.get(node._sequence_nr(), "")
+
+    @contextmanager
+    def modules_of(self, model: torch.nn.Module) -> Iterator[None]:
+        """Know the name of the module at work, by hooks which keep no tensor."""
+        handles = [hook for name, module in model.named_modules() for hook in self._hooks(name, module)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _hooks(self, name: str, module: torch.nn.Module) -> list[Any]:
+        return [
+            module.register_forward_pre_hook(lambda *_: self._modules.append(name)),
+            module.register_forward_hook(lambda *_: self._pop(name), always_call=True),
+        ]
+
+    def _pop(self, name: str) -> None:
+        """Leave a module; whatever a recomputation that stopped early has left above it goes too."""
+        if name in self._modules:
+            while self._modules.pop() != name:
+                pass
+
+
+def _op_name(func: Any) -> str:
+    return str(func).removesuffix(".default")
