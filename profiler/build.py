@@ -49,10 +49,13 @@ def quantize(model: nn.Module, settings: QuantizationSettings, dtype: str) -> No
 
     Source: transformers 5.23 quantizers/quantizer_bnb_4bit.py, integrations/bitsandbytes.py (Bnb4bitQuantize).
     """
+    from bitsandbytes import functional
     from transformers import BitsAndBytesConfig
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
     from transformers.quantizers.base import HfQuantizer
 
+    # bitsandbytes keeps this table for the process on the device of its first use: a later real step needs it real.
+    functional.name2qmap.setdefault("dynamic", functional.create_dynamic_map())
     skip = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
     linears = dict(model.named_modules())
     config = BitsAndBytesConfig(
@@ -189,7 +192,11 @@ def quant_state_tensors(state: Any) -> Iterator[tuple[str, torch.Tensor]]:
     yield from ((f"state2.{key}", tensor) for key, tensor in quant_state_tensors(state.state2))
 
 
+def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """What the optimizer is given."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def count_parameters(model: nn.Module) -> tuple[int, int]:
     """(trainable, total) parameters by numel: a 4-bit one counts its packed bytes, two weights each."""
-    parameters = list(model.parameters())
-    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+    return sum(p.numel() for p in trainable_parameters(model)), sum(p.numel() for p in model.parameters())

@@ -11,7 +11,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from planner.schema import PlanRequest, parse_request
-from profiler.build import build_batch, build_config, build_model, build_optimizer, count_parameters, loaded_tensors
+from profiler.build import build_batch, build_config, build_model, build_optimizer, count_parameters, loaded_tensors, trainable_parameters
 from profiler.step import run_step
 from profiler.storages import Birth, Record, StorageTracker
 
@@ -47,13 +47,15 @@ def measure(request: PlanRequest) -> Measured:
     torch.manual_seed(0)
     config = build_config(request)
     model = build_model(request, config)
-    return follow_steps(request, model, config.get_text_config().vocab_size)
+    optimizer = build_optimizer(request.optim, trainable_parameters(model))
+    return follow_steps(request, model, optimizer, config.get_text_config().vocab_size)
 
 
-def follow_steps(request: PlanRequest, model: nn.Module, vocab_size: int) -> Measured:
+def follow_steps(
+    request: PlanRequest, model: nn.Module, optimizer: torch.optim.Optimizer, vocab_size: int
+) -> Measured:
     """Run the steps under a tracker and read the figures off its record."""
     trainable, total = count_parameters(model)
-    optimizer = build_optimizer(request.optim, [p for p in model.parameters() if p.requires_grad])
     tracker = StorageTracker()
     tracker.register(loaded_tensors(model))
     weights = tracker.record.live
@@ -105,9 +107,9 @@ def _pattern(module: str) -> str:
     return ".".join("*" if part.isdigit() else part for part in module.split("."))
 
 
-def main() -> None:
-    """The developer's entry."""
-    parser = ArgumentParser(prog="python -m profiler.measure", description=__doc__)
+def run_entry(prog: str, description: str, run: Callable[[PlanRequest], Measured]) -> None:
+    """The developer's entry of this module and of profiler.trace: requests in, JSON lines out."""
+    parser = ArgumentParser(prog=f"python -m {prog}", description=description)
     parser.add_argument("requests")
     parser.add_argument("--id")
     parser.add_argument("--live", action="store_true", help="list what is live at the peak")
@@ -116,8 +118,10 @@ def main() -> None:
     for request, truth in read_requests(options.requests, options.id):
         started = time.perf_counter()
         try:
-            measured = measure(request)
+            measured = run(request)
         except Exception as error:  # noqa: BLE001
+            if options.id:
+                raise
             print(json.dumps({"id": request.id, "error": repr(error)[:300]}), flush=True)
             continue
         report(request, truth, measured, time.perf_counter() - started)
@@ -135,6 +139,11 @@ def report(request: PlanRequest, truth: dict[str, int] | None, measured: Measure
         line["minus_truth"] = {k: got[k] - v for k, v in truth.items()}
         line["peak_ratio"] = round(got["peak_bytes"] / truth["peak_bytes"], 5)
     print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    """The developer's entry."""
+    run_entry("profiler.measure", __doc__ or "", measure)
 
 
 if __name__ == "__main__":

@@ -26,11 +26,20 @@ from planner.architecture.parts import (
 
 
 class Layer(NamedTuple):
-    """What makes one layer differ from another: sliding window, experts, rotary positions."""
+    """What makes one layer differ from another: sliding window, experts, rotary positions, linear attention."""
 
     window: int | None = None
     sparse: bool = False
     rope: bool = True
+    linear: bool = False
+
+
+class Mixer(NamedTuple):
+    """The attention half of a layer."""
+
+    linears: tuple[Linear, ...]
+    tensors: tuple[Tensor, ...]
+    attention: Attention
 
 
 class Part(NamedTuple):
@@ -47,7 +56,9 @@ class Style:
 
     qkv_bias, out_bias, mlp_bias, head_bias: always, never, or the name of the config's flag.
     partial_rotary: the family's share of head_dim that is rotated; None where it rotates all of it unless scaled.
+    rope_width: the field that names the rotated width, where it is not head_dim (deepseek).
     rope_kinds: kinds of layers with rotary buffers of their own (gemma3, olmo3).
+    buffers: further buffers of the layers, named from the model's root.
     """
 
     defaults: Mapping[str, object]
@@ -69,10 +80,13 @@ class Style:
     norm_order: Literal["pre", "post", "both"] = "pre"
     final_norm: str = "norm"
     parallel: bool | str = False
+    mixer: "Callable[[Config, Style, Layer], Mixer]" = field(default=lambda c, style, layer: attend(c, style, layer))
     mlp: "Callable[[Config, Style, Layer], Part]" = field(default=lambda c, style, layer: gated(c, style))
     layers: Callable[[Config], Sequence[Layer]] = field(default=lambda c: [Layer()] * c.layers())
     partial_rotary: float | None = None
+    rope_width: str = ""
     rope_kinds: tuple[str, ...] = ("",)
+    buffers: Callable[[Config, str, Sequence[Layer]], tuple[Tensor, ...]] | None = None
     scaled_embedding: bool = False
     activation: str = "hidden_act"
     attention_dropout: str = "attention_dropout"
@@ -146,38 +160,40 @@ def attention_linears(c: Config, style: Style, sizes: Heads) -> tuple[Linear, ..
     return linears
 
 
-def attention(c: Config, style: Style, sizes: Heads, layer: Layer, has_qk_norm: bool) -> Attention:
-    return Attention(
+def attend(c: Config, style: Style, layer: Layer) -> Mixer:
+    """Attention over separate or fused projections."""
+    sizes = heads_of(c)
+    qk_norm = style.qk_norm(c, sizes) if style.qk_norm else ()
+    extra = style.extra(c, sizes) if style.extra else ()
+    attention = Attention(
         kind="sliding" if layer.window else "full",
         num_heads=sizes.heads,
         num_key_value_heads=sizes.kv_heads,
         head_dim=sizes.head_dim,
         v_head_dim=sizes.head_dim,
         sliding_window=layer.window,
-        qk_norm=style.qk_norm_kind if has_qk_norm else "none",
+        qk_norm=style.qk_norm_kind if qk_norm else "none",
         fused="qkv" if style.fused_qkv else "none",
         position="rope" if layer.rope else "none",
         rotary_dim=rotary_dim(c, sizes.head_dim, style.partial_rotary) if layer.rope else 0,
         softcap=bool(style.softcap) and c.get(style.softcap) is not None,
         dropout=c.share(style.attention_dropout),
     )
+    return Mixer(attention_linears(c, style, sizes), extra + qk_norm, attention)
 
 
 def block(c: Config, style: Style, layer: Layer) -> Block:
     """One layer; grouped() puts prefix and indices in."""
-    sizes = heads_of(c)
-    qk_norm = style.qk_norm(c, sizes) if style.qk_norm else ()
-    part = style.mlp(c, style, layer)
+    mixer, part = style.mixer(c, style, layer), style.mlp(c, style, layer)
     parallel = decided(c, style.parallel)
     names = style.norms[:1] if parallel and len(style.norms) == 2 else style.norms
-    norms = tuple(t for name in names for t in norm(style, name, sizes.hidden))
-    extra = style.extra(c, sizes) if style.extra else ()
+    norms = tuple(t for name in names for t in norm(style, name, c.size("hidden_size")))
     return Block(
         prefix="",
         indices=(),
-        linears=attention_linears(c, style, sizes) + part.linears,
-        tensors=extra + qk_norm + part.tensors + norms,
-        attention=attention(c, style, sizes, layer, bool(qk_norm)),
+        linears=mixer.linears + part.linears,
+        tensors=mixer.tensors + part.tensors + norms,
+        attention=mixer.attention,
         mlp=part.mlp,
         norm=style.norm,
         parallel=parallel,
@@ -197,20 +213,26 @@ def decoder_body(c: Config, style: Style, root: str = "model") -> Body:
         sliding = {bool(layer.window) for layer in layers}
         kinds = tuple(k for k in kinds if k.startswith("sliding") in sliding)
     scale = (Tensor(f"{root}.embed_tokens.embed_scale", (), "other"),) if style.scaled_embedding else ()
-    dim = rotary_dim(c, heads_of(c).head_dim, style.partial_rotary)
+    width = c.size(style.rope_width) if style.rope_width else heads_of(c).head_dim
+    buffers = style.buffers(c, root, layers) if style.buffers else ()
     return Body(
         blocks=blocks,
         tensors=embedding(f"{root}.embed_tokens", vocab, hidden) + norm(style, f"{root}.{style.final_norm}", hidden),
-        buffers=scale + rotary(f"{root}.rotary_emb", dim, kinds),
+        buffers=scale + buffers + rotary(f"{root}.rotary_emb", rotary_dim(c, width, style.partial_rotary), kinds),
     )
 
 
 def decoder(given: Mapping[str, object], style: Style) -> Architecture:
     """A causal language model of this style."""
     c = Config(given, style.defaults, style.aliases)
+    return language_model(c, style, decoder_body(c, style))
+
+
+def language_model(c: Config, style: Style, body: Body) -> Architecture:
+    """The body under its head."""
     return with_head(
         c,
-        decoder_body(c, style),
+        body,
         hidden=c.size("hidden_size"),
         vocab=c.size("vocab_size"),
         tied=c.flag("tie_word_embeddings"),

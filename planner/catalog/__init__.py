@@ -1,12 +1,19 @@
 """The catalogue: models, GPUs and prices, each row with its source and date, read from data/.
 
-A name is resolved by reading one table and validating one row; nothing is read before it is asked for.
+Start-up is a feature: a name is resolved by reading one table and validating one row, and a part of this package
+is imported when one of its names is first used.
 """
 
-from planner.catalog.gpus import find_gpu, list_gpus
-from planner.catalog.models import find_model, list_models, load_config, resolve_config
-from planner.catalog.prices import cheapest_price, list_prices
-from planner.catalog.rows import GpuRow, ModelRow, PriceRow
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.catalog.gpus import find_gpu, list_gpus
+    from planner.catalog.models import find_model, list_models, load_config, resolve_config
+    from planner.catalog.prices import cheapest_price, list_prices
+    from planner.catalog.rows.gpu import GpuRow
+    from planner.catalog.rows.model import ModelRow
+    from planner.catalog.rows.price import PriceRow
 
 __all__ = [
     "GpuRow",
@@ -21,3 +28,19 @@ __all__ = [
     "load_config",
     "resolve_config",
 ]
+
+_MODULES = {
+    "gpus": ("find_gpu", "list_gpus"),
+    "models": ("find_model", "list_models", "load_config", "resolve_config"),
+    "prices": ("cheapest_price", "list_prices"),
+    "rows.gpu": ("GpuRow",),
+    "rows.model": ("ModelRow",),
+    "rows.price": ("PriceRow",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"planner.catalog.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

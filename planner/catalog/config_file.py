@@ -15,19 +15,8 @@ _WHAT_TO_DO = "give a path to a model's config.json or to the folder that holds 
 
 
 def is_path(text: str) -> bool:
-    """Whether the text can only be meant as a path."""
-    return text.startswith(("/", "./", "../", "~")) or text in (".", "..") or text.lower().endswith(".json")
-
-
-def find_config(text: str) -> Path | None:
-    """The config.json the text points at; None if no file or folder is there."""
-    try:
-        path = Path(text).expanduser()
-        if path.is_dir():
-            return path / "config.json"
-        return path if path.exists() else None
-    except (OSError, RuntimeError, ValueError):
-        return None
+    """Whether the text is meant as a path, or something lies there."""
+    return text.startswith(("/", "./", "../", "~")) or text.lower().endswith(".json") or _find(text) is not None
 
 
 def read_config(text: str) -> dict[str, Any]:
@@ -35,13 +24,24 @@ def read_config(text: str) -> dict[str, Any]:
 
     Raises UnknownModelError with one line: no such file, too large, not JSON, not an object.
     """
-    path = find_config(text)
+    path = _find(text)
     if path is None:
         _refuse(text, "no such file or folder")
     config = _parse(text, _read(text, path))
     if not isinstance(config, dict):
         _refuse(text, "not a config: its JSON is not an object")
     return config
+
+
+def _find(text: str) -> Path | None:
+    """The config.json the text points at; None if no file or folder is there."""
+    try:
+        path = Path(text).expanduser()
+        if text and path.is_dir():
+            return path / "config.json"
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def _read(text: str, path: Path) -> bytes:

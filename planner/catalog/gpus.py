@@ -3,8 +3,8 @@
 from functools import cache
 
 from planner.catalog.names import closest, gpu_spelling, shown
-from planner.catalog.rows import GpuRow
-from planner.catalog.tables import read_table, validate_row
+from planner.catalog.rows.gpu import GpuRow
+from planner.catalog.tables import read_table
 from planner.errors import UnknownGpuError
 
 _TABLE = "gpus.csv"
@@ -23,26 +23,28 @@ def find_gpu(name: str) -> GpuRow:
 
 def list_gpus() -> list[GpuRow]:
     """Every card of the catalogue, in the order of the file: by vendor and generation."""
-    return [_row(number) for number in range(len(read_table(_TABLE)))]
+    return [_row(number) for number in range(len(read_table(_TABLE).rows))]
 
 
 @cache
 def _row(number: int) -> GpuRow:
-    return validate_row(GpuRow, read_table(_TABLE)[number], _TABLE)
+    return read_table(_TABLE).validated(number, GpuRow)
 
 
 @cache
 def _spellings() -> dict[str, int]:
+    table = read_table(_TABLE)
     spellings: dict[str, int] = {}
-    for number, cells in enumerate(read_table(_TABLE)):
-        for name in (cells["key"], cells["name"], *cells["aliases"].split("|")):
-            if name:
-                spellings.setdefault(gpu_spelling(name), number)
+    columns = (table.column("key"), table.column("name"), table.column("aliases"))
+    for number, (key, name, aliases) in enumerate(zip(*columns, strict=True)):
+        for known in (key, name, *aliases.split("|")):
+            spellings.setdefault(gpu_spelling(known), number)
+    spellings.pop("", None)
     return spellings
 
 
 def _unknown(name: str) -> str:
-    rows = read_table(_TABLE)
-    keys = closest(gpu_spelling(name), {spelling: rows[number]["key"] for spelling, number in _spellings().items()})
-    what = f"closest: {', '.join(keys)}" if keys else f"known: {', '.join(row['key'] for row in rows)}"
+    all_keys = read_table(_TABLE).column("key")
+    near = closest(gpu_spelling(name), {spelling: all_keys[number] for spelling, number in _spellings().items()})
+    what = f"closest: {', '.join(near)}" if near else f"known: {', '.join(all_keys)}"
     return f"gpu {shown(name)} is not in the catalogue; {what}"

@@ -3,10 +3,9 @@
 from functools import cache
 from typing import Any
 
-from planner.catalog import config_file
 from planner.catalog.names import closest, mirrored_name, model_spelling, shown
-from planner.catalog.rows import ModelRow
-from planner.catalog.tables import read_config_file, read_table, validate_row
+from planner.catalog.rows.model import ModelRow
+from planner.catalog.tables import read_config_file, read_table
 from planner.errors import UnknownModelError
 
 _TABLE = "models/index.csv"
@@ -35,18 +34,19 @@ def resolve_config(model: str | dict[str, Any]) -> tuple[str, dict[str, Any], Mo
     """
     if isinstance(model, dict):
         return _config_name(model), model, None
-    if not config_file.is_path(model):
-        row = _lookup(model)
-        if row is not None:
-            return row.id, load_config(row), row
-        if config_file.find_config(model) is None:
-            raise UnknownModelError(_unknown(model), "model")
-    return model, config_file.read_config(model), None
+    row = _lookup(model)
+    if row is not None:
+        return row.id, load_config(row), row
+    from planner.catalog.config_file import is_path, read_config
+
+    if not is_path(model):
+        raise UnknownModelError(_unknown(model), "model")
+    return model, read_config(model), None
 
 
 def list_models() -> list[ModelRow]:
     """Every model of the catalogue, by id."""
-    return [_row(number) for number in range(len(read_table(_TABLE)))]
+    return [_row(number) for number in range(len(read_table(_TABLE).rows))]
 
 
 def _lookup(name: str) -> ModelRow | None:
@@ -60,18 +60,18 @@ def _lookup(name: str) -> ModelRow | None:
 
 @cache
 def _row(number: int) -> ModelRow:
-    return validate_row(ModelRow, read_table(_TABLE)[number], _TABLE)
+    return read_table(_TABLE).validated(number, ModelRow)
 
 
 @cache
 def _spellings() -> dict[str, int]:
     """Every spelling of every name, with and without the organization, to the number of its row."""
+    table = read_table(_TABLE)
     spellings: dict[str, int] = {}
-    for number, cells in enumerate(read_table(_TABLE)):
-        for name in (cells["id"], *cells["aliases"].split("|")):
-            if name:
-                spellings.setdefault(model_spelling(name), number)
-                spellings.setdefault(model_spelling(name.rpartition("/")[2]), number)
+    for number, (model_id, aliases) in enumerate(zip(table.column("id"), table.column("aliases"), strict=True)):
+        for name in (model_id, *aliases.split("|")) if aliases else (model_id,):
+            spellings.setdefault(model_spelling(name), number)
+            spellings.setdefault(model_spelling(name.rpartition("/")[2]), number)
     return spellings
 
 
@@ -83,9 +83,10 @@ def _config_name(config: dict[str, Any]) -> str:
 
 
 def _unknown(name: str) -> str:
-    rows = read_table(_TABLE)
-    newest_first = sorted(_spellings().items(), key=lambda item: rows[item[1]]["released"], reverse=True)
-    names = closest(model_spelling(name), {spelling: rows[number]["id"] for spelling, number in newest_first})
+    table = read_table(_TABLE)
+    ids, released = table.column("id"), table.column("released")
+    newest_first = sorted(_spellings().items(), key=lambda item: released[item[1]], reverse=True)
+    names = closest(model_spelling(name), {spelling: ids[number] for spelling, number in newest_first})
     near = f"; closest: {', '.join(names)}" if names else ""
     return (
         f"model {shown(name)} is neither in the catalogue nor a file{near}; "

@@ -1,34 +1,38 @@
 """How names are spelled: what counts as the same name, and which known names are close to an unknown one."""
 
-import re
 from collections.abc import Mapping
 
-#: Organizations that republish models under the name of the original, and the endings they add.
-_MIRRORS = ("unsloth/", "nousresearch/")
-_MIRROR_ENDING = re.compile(r"(-unsloth)?-bnb-4bit$")
+_SEPARATORS = str.maketrans("", "", " \t\r\n_:-")
+_VENDOR_WORDS = frozenset(
+    ("nvidia", "geforce", "tesla", "quadro", "amd", "instinct", "radeon", "intel", "google", "apple", "gpu")
+)
 
-_SEPARATORS = re.compile(r"[\s_:\-]+")
-_VENDOR_WORDS = re.compile(r"\b(nvidia|geforce|tesla|quadro|amd|instinct|radeon|intel|google|apple|gpu)\b")
+#: Organizations that republish models under the name of the original, and the endings they add.
+_MIRRORS = ("unsloth", "nousresearch")
+_MIRROR_ENDINGS = ("-bnb-4bit", "-unsloth")
+
 _SHOWN_CHARACTERS = 80
 
 
 def model_spelling(name: str) -> str:
     """A model's name without case and separators: ``Llama 3.1-8B`` and ``llama3.1:8b`` are one."""
-    return _SEPARATORS.sub("", name.casefold())
+    return name.casefold().translate(_SEPARATORS)
 
 
 def gpu_spelling(name: str) -> str:
     """A card's name without case, separators and vendor: ``NVIDIA GeForce RTX 4090`` and ``rtx-4090`` are one."""
-    return _SEPARATORS.sub("", _VENDOR_WORDS.sub("", name.casefold().replace("_", " ")))
+    words = name.casefold().replace("-", " ").replace("_", " ").split()
+    return "".join(word for word in words if word not in _VENDOR_WORDS)
 
 
 def mirrored_name(name: str) -> str | None:
     """The original's name if an organization known to republish others' models gave this one."""
-    lowered = name.strip().casefold()
-    for organization in _MIRRORS:
-        if lowered.startswith(organization):
-            return _MIRROR_ENDING.sub("", lowered.removeprefix(organization))
-    return None
+    organization, _, original = name.strip().casefold().partition("/")
+    if organization not in _MIRRORS:
+        return None
+    for ending in _MIRROR_ENDINGS:
+        original = original.removesuffix(ending)
+    return original
 
 
 def closest(spelled: str, known: Mapping[str, str], limit: int = 4) -> list[str]:

@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from planner.catalog.rows import PriceRow, Pricing
-from planner.catalog.tables import read_table, validate_row
+from planner.catalog.rows.price import PriceRow, Pricing
+from planner.catalog.tables import read_table
 
 _TABLE = "prices.csv"
 
@@ -24,11 +24,12 @@ def list_prices(
         "pricing": pricing,
         "provider": provider,
     }
-    filters = {column: value for column, value in wanted.items() if value is not None}
+    table = read_table(_TABLE)
+    filters = [(table.columns.index(column), value) for column, value in wanted.items() if value is not None]
     return [
         _row(number)
-        for number, cells in enumerate(read_table(_TABLE))
-        if all(cells[column] == value for column, value in filters.items())
+        for number, cells in enumerate(table.rows)
+        if all(cells[column] == value for column, value in filters)
     ]
 
 
@@ -47,7 +48,7 @@ def cheapest_price(
 
 @cache
 def _row(number: int) -> PriceRow:
-    return validate_row(PriceRow, read_table(_TABLE)[number], _TABLE)
+    return read_table(_TABLE).validated(number, PriceRow)
 
 
 def _offer(row: PriceRow, num_gpus: int) -> PriceRow | None:

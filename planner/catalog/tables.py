@@ -12,29 +12,41 @@ from planner.errors import CatalogError
 
 DATA_DIR = Path(__file__).resolve().parents[2] / "data"
 
-Cells = dict[str, str]
 _R = TypeVar("_R", bound=BaseModel)
 
 
+class Table:
+    """One file of data/: the names of its columns and its rows as text."""
+
+    def __init__(self, name: str, lines: list[list[str]]) -> None:
+        self.name = name
+        self.columns, *self.rows = lines
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column."""
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+    def validated(self, number: int, row_type: type[_R]) -> _R:
+        """One row as its model; blank cells take the field's default."""
+        cells = zip(self.columns, self.rows[number], strict=False)
+        try:
+            return row_type.model_validate({name: text for name, text in cells if text})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            column = ".".join(str(part) for part in first["loc"])
+            row = self.rows[number][0]
+            raise CatalogError(f"data/{self.name}: row {row!r}, column {column}: {first['msg']}") from None
+
+
 @cache
-def read_table(name: str) -> tuple[Cells, ...]:
-    """The rows of data/NAME as text, once a process."""
+def read_table(name: str) -> Table:
+    """The table data/NAME, read once a process."""
     try:
         with (DATA_DIR / name).open(encoding="utf-8", newline="") as handle:
-            return tuple(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            return Table(name, list(csv.reader(handle)))
+    except (OSError, ValueError, csv.Error) as error:
         raise CatalogError(f"data/{name} cannot be read ({error}): install the product again") from None
-
-
-def validate_row(row_type: type[_R], cells: Cells, table: str) -> _R:
-    """One row as its model; blank cells take the field's default."""
-    try:
-        return row_type.model_validate({name: text for name, text in cells.items() if text})
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        column = ".".join(str(part) for part in first["loc"])
-        row = next(iter(cells.values()), "")
-        raise CatalogError(f"data/{table}: row {row!r}, column {column}: {first['msg']}") from None
 
 
 def read_config_file(name: str) -> dict[str, Any]:

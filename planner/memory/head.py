@@ -23,8 +23,8 @@ def rotary_tables(c: Context) -> None:
     """Position ids and the rotary embedding's cos and sin, made once a forward and shared by all layers."""
     t = c.tape
     before, t.scope = t.scope, "rotary_emb: "
-    c.shared += [
-        t.allocate(("S",), "int64", "position ids"),
+    c.forward_only.append(t.allocate(("S",), "int64", "position ids"))
+    c.tables += [
         t.allocate(("S", "rotary_dim"), c.hidden_dtype, "cos"),
         t.allocate(("S", "rotary_dim"), c.hidden_dtype, "sin"),
     ]
@@ -35,14 +35,16 @@ def causal_mask(c: Context) -> None:
     """The mask of create_causal_mask, where one is materialised: eager always, sdpa when padding is passed."""
     t, s = c.tape, c.structure
     if s.attention == "eager":
-        c.shared.append(t.allocate((1 if s.mask == "none" else "B", "S", "S"), c.hidden_dtype, "attention mask"))
+        c.forward_only.append(t.allocate((1 if s.mask == "none" else "B", "S", "S"), c.hidden_dtype, "attention mask"))
     elif c.mask is not None:
-        c.shared.append(t.allocate(("B", "S", "S"), "bool", "attention mask"))
+        c.forward_only.append(t.allocate(("B", "S", "S"), "bool", "attention mask"))
 
 
 def lm_head(c: Context, hidden: Value) -> Value:
-    """The projection to the vocabulary."""
+    """The projection to the vocabulary, after the base model's forward has returned and let go of its locals."""
     t = c.tape
+    if c.structure.checkpointing == "none":
+        c.forward_only.clear()
     weight = c.parameter("head.weight", ("vocab", "hidden"))
     bias = c.parameter("head.bias", ("vocab",)) if c.structure.head_bias else None
     return dense(t, hidden, weight, bias, ("vocab",))

@@ -12,14 +12,18 @@ TOKENS: Shape = ("B", "S")
 
 
 class Context:
-    """A tape, the switches it runs under, and the tensors a layer shares with others."""
+    """A tape, the switches it runs under, and the tensors that all layers share.
+
+    tables: saved by the layers' graphs. forward_only: locals of the model's forward, which only a checkpoint keeps.
+    """
 
     def __init__(self, tape: Tape, structure: Structure):
         self.tape, self.structure = tape, structure
         tape.autocast = structure.autocast
         self.hidden_dtype = structure.kept_dtype
         self.cos = tape.external((1, "S", "rotary_dim"), self.hidden_dtype)
-        self.shared: list[Value] = []
+        self.tables: list[Value] = []
+        self.forward_only: list[Value] = []
         self.mask = tape.external(("B", 1, "S", "S"), "bool") if structure.mask == "padded" else None
 
     def parameter(self, name: str, shape: Shape, trainable: bool | None = None, dtype: str | None = None) -> Value:
@@ -215,16 +219,24 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: 
         key, value = repeat_kv(t, key, query.shape), repeat_kv(t, value, query.shape)
     if t.autocast:
         query, key, value = autocast(t, query), autocast(t, key), autocast(t, value)
-    out = fused_attention(t, query, key, value)
+    out = fused_attention(t, query, key, value, additive_mask(c, query.dtype))
     return ops.view(t, out, ("B", "S", *query.shape[1:2], *value.shape[3:]))
 
 
-def fused_attention(t: Tape, query: Value, key: Value, value: Value) -> Value:
-    """Flash attention: saves q, k, v, the output and one float32 a query and head (log-sum-exp)."""
+def additive_mask(c: Context, dtype: str) -> Value | None:
+    """convert_boolean_attn_mask of scaled_dot_product_attention: a bool mask becomes one of q's dtype, in each layer."""
+    if c.mask is None:
+        return None
+    return c.tape.allocate(c.mask.shape, dtype, "attention mask")
+
+
+def fused_attention(t: Tape, query: Value, key: Value, value: Value, mask: Value | None = None) -> Value:
+    """Flash attention: saves q, k, v, the mask, the output and one float32 a query and head (log-sum-exp)."""
     shapes = (query.shape, key.shape, value.shape)
     dtype = query.dtype
     out_shape = (*query.shape[:3], *value.shape[3:])
-    node = t.record([query, key, value], _fused_backward(t, shapes, dtype), [query, key, value])
+    masks = [] if mask is None else [mask]
+    node = t.record([query, key, value], _fused_backward(t, shapes, dtype), [query, key, value, *masks])
     out = t.allocate(out_shape, dtype, "attention output")
     out.contiguous = False  # laid out as [B, S, heads, head_dim]
     logsumexp = t.allocate(query.shape[:3], "float32", "attention log-sum-exp")

@@ -241,15 +241,27 @@ def build_step(
     rank = request.lora_settings.r if request.lora_settings else 0
     base, kinds = structures(request, architecture, setup, int(length), int(batch), gradients_exist)
     dims = model_dims(architecture, batch, length, rank)
-    full = request.method == "full"
     order: dict[int, Layer] = {}
     for block, structure in kinds:
         layer = _evaluate(structure, dims | block_dims(block))
         order |= dict.fromkeys(block.indices, layer)
-        if block.indices and block.indices[0] == 0 and not full:
+        if block.indices and block.indices[0] == 0 and not input_gradient(request):
             order[0] = _evaluate(replace(structure, input_requires_grad=False), dims | block_dims(block))
     first_needs_gradient = replace(base, input_requires_grad=True)
     return Step(Part(dims), tape_model(first_needs_gradient), [order[i] for i in sorted(order)])
+
+
+def input_gradient(request: PlanRequest) -> bool:
+    """Whether a gradient flows to the first layer's input.
+
+    Full fine-tuning trains the embeddings. With adapters only enable_input_require_grads makes it so: PEFT calls it
+    for a checkpointed model that is not quantized (PeftModel.prepare_model_for_gradient_checkpointing), and
+    reentrant checkpointing needs it.
+    """
+    if request.method == "full":
+        return True
+    reentrant = request.gradient_checkpointing_kwargs.use_reentrant
+    return request.gradient_checkpointing and (request.method == "lora" or reentrant)
 
 
 def _evaluate(structure: Structure, dims: Dims) -> Layer:

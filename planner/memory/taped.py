@@ -127,8 +127,9 @@ def tape_model(s: Structure) -> TapedModel:
     shared = _without(t, embedded)
     hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "last hidden states")
     embedded.storage = None
-    loss = family.loss(c, hidden)
+    passed = [hidden]
     del hidden
+    loss = family.loss(c, passed.pop())
     t.snapshot()
     t.cast_cache.clear()
     t.phase = "backward head"
@@ -138,9 +139,10 @@ def tape_model(s: Structure) -> TapedModel:
     shared_backward = _without(t, *[g for g in received if g is not None])
     backward_head, t.snapshots, t.phase = t.snapshots, [], "backward embedding"
     grad = received.pop() if received else None
-    if embedded.node is not None and grad is not None:
+    dtype, grad = (grad.dtype if grad is not None else c.hidden_dtype), None
+    if embedded.node is not None:
         del c
-        _backward(t, embedded, t.allocate(("B", "S", "hidden"), grad.dtype, "gradient of hidden states"))
+        _backward(t, embedded, t.allocate(("B", "S", "hidden"), dtype, "gradient of hidden states"))
     return TapedModel(
         Peaks.of(embed),
         shared,

@@ -1,8 +1,8 @@
 """Decoders of Llama's shape with experts. Defaults and shapes: transformers 5.23, models/<model_type>."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from planner.architecture.blocks import Linear, Tensor
 from planner.architecture.config import Config
@@ -11,6 +11,8 @@ from planner.architecture.experts import mixture, router, shared_mlp, sparse_by_
 from planner.architecture.families.llama_like import ALL_BIAS, QWEN_WINDOWS, defaults, head_norms
 from planner.architecture.layouts import alternating, every, typed, window, windowed
 from planner.architecture.parts import Heads, rms_norm
+
+Buffers = Callable[[Config, str, Sequence[Layer]], tuple[Tensor, ...]]
 
 
 def mixtral_mlp(c: Config, style: Style, layer: Layer) -> Part:
@@ -79,6 +81,25 @@ def dense_first(c: Config) -> Sequence[Layer]:
     """The first first_k_dense_replace layers have an MLP, the others experts."""
     first = c.count("first_k_dense_replace")
     return [Layer(sparse=i >= first) for i in range(c.layers())]
+
+
+def correction_biases(name: str, dtype: Literal["float32"] | None) -> Buffers:
+    """A buffer beside each router: e_score_correction_bias, one number an expert."""
+
+    def buffers(c: Config, root: str, layers: Sequence[Layer]) -> tuple[Tensor, ...]:
+        shape = (c.size("n_routed_experts"),)
+        at = [i for i, layer in enumerate(layers) if layer.sparse]
+        return tuple(Tensor(f"{root}.layers.{i}.{name}.e_score_correction_bias", shape, "router", dtype) for i in at)
+
+    return buffers
+
+
+def plain_layers(c: Config) -> Sequence[Layer]:
+    return [Layer()] * c.layers()
+
+
+def stepped_layers(c: Config) -> Sequence[Layer]:
+    return [Layer(sparse=sparse) for sparse in sparse_by_step(c)]
 
 
 def qwen3_moe_layers(c: Config) -> Sequence[Layer]:
@@ -220,6 +241,7 @@ STYLES: dict[str, Style] = {
         partial_rotary=0.5,
         layers=dense_first,
         mlp=routed_with_shared,
+        buffers=correction_biases("mlp.gate", "float32"),
     ),
 }
 

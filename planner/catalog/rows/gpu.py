@@ -1,57 +1,17 @@
-"""The rows of data/*.csv: one frozen model a table, units in the names, provenance required."""
+"""The rows of data/gpus.csv."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
+from planner.catalog.rows import Names, Row, Text
 from planner.units import GB, MIB
 
 _TERA = 1000 * GB
 
-Text = Annotated[str, Field(min_length=1)]
-Pricing = Literal["on_demand", "spot"]
 
-
-def _split(value: object) -> object:
-    return tuple(value.split("|")) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class ModelRow(_Row):
-    """One architecture of data/models/index.csv; its config is read by load_config."""
-
-    id: Text = Field(description="Hub id")
-    aliases: Names = Field((), description="other names, among them repositories of the same architecture")
-    model_type: Text
-    family: Text
-    released: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$", description="YYYY-MM, recalled")]
-    license: Text = Field(description="of the weights, recalled: the model card decides")
-    gated: bool = Field(description="the Hub asks for consent before a download, recalled")
-    params: PositiveInt = Field(description="unique parameters, tied weights once, buffers not counted")
-    params_check: Literal["exact", "explained", "rounded", "built"] = Field(
-        description="against a published count: equal, different for a known reason, equal when rounded, none found"
-    )
-    params_source: str = Field("", description="where the published count was seen")
-    source: Text = Field(description="where the config's values were seen")
-    checked: date
-    config_file: Text = Field(description="file in data/models/configs/")
-    stand_in: bool = Field(description="model_type may be a stand-in of equal shape for a remote-code model")
-    notes: str = ""
-
-    @property
-    def url(self) -> str:
-        """The model's page on the Hub."""
-        return f"https://huggingface.co/{self.id}"
-
-
-class GpuRow(_Row):
+class GpuRow(Row):
     """One device as a framework sees it, of data/gpus.csv. Rates are dense, never with 2:4 sparsity."""
 
     key: Text
@@ -132,36 +92,3 @@ class GpuRow(_Row):
 
 def _flops(tflops: float | None) -> float | None:
     return None if tflops is None else tflops * _TERA
-
-
-class PriceRow(_Row):
-    """One offer of data/prices.csv, in USD an hour."""
-
-    provider: Text
-    gpu_key: Text
-    gpus_per_instance: PositiveInt
-    instance_type: str = ""
-    sold_as: Literal["instance", "per_gpu", "part"] = Field(
-        description="instance: as it stands; per_gpu: any count up to 8 at this price each; "
-        "part: a list price whose host is extra, not stated, or only sold in larger shapes"
-    )
-    vcpus: PositiveInt | None = None
-    ram_gib: PositiveFloat | None = None
-    region: str = ""
-    region_scope: Text
-    price_usd_per_hour_instance: PositiveFloat
-    price_usd_per_gpu_hour: PositiveFloat
-    pricing: Pricing
-    as_of: date | None = Field(None, description="day the price was valid; null: the source has no date")
-    as_of_basis: Text = Field(description="how the date, or the lack of one, is known")
-    date_confidence: Literal["dated", "bracketed", "undated", "old"]
-    derived: bool = Field(description="summed or counted from parts, as the note says")
-    cheapest_in_group: bool = Field(description="least price of this provider, card, count and pricing")
-    source_url: Text
-    collected: date
-    note: str = ""
-
-    @property
-    def is_indicative(self) -> bool:
-        """Not to be held against a dated price of an instance one can start: old, or the price of a part."""
-        return self.date_confidence == "old" or self.sold_as == "part"
