@@ -1,164 +1,110 @@
-"""From a request to the real thing: transformers' model, PEFT's adapters, bitsandbytes' 4-bit weights, an optimizer.
+"""From a request to the real thing: transformers' model, PEFT's adapters, bitsandbytes' 4-bit weights.
 
 The device is "cpu" for real steps, "meta" for a model that profiler.fake then fills with fake tensors.  Nothing is
 downloaded: weights are random, the code is the installed libraries'.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
-from planner.schema import LoraSettings, PlanRequest, QuantizationSettings
+from planner.errors import RequestError
+from planner.schema import LoraSettings, PlanRequest
 
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Batch = dict[str, torch.Tensor]
 
 
-def build_config(request: PlanRequest, num_layers: int | None = None) -> Any:
-    """transformers' config of the request's model, with another depth when num_layers is given."""
-    from transformers import AutoConfig
-
-    fields = dict(request.model)  # type: ignore[arg-type]
-    config = AutoConfig.for_model(fields.pop("model_type"), **fields)
-    if num_layers is not None:
-        config.num_hidden_layers = num_layers
-    return config
+def check_supported(request: PlanRequest, traced: bool = False) -> tuple[str, ...]:
+    """Refuse what these steps cannot do; say as notes what they do differently."""
+    if request.loss != "full":
+        raise RequestError(f"loss={request.loss!r} is not run by the profiler: it runs transformers' own loss ('full')")
+    if request.attn_implementation == "flash_attention_2" and not traced:
+        raise RequestError("attn_implementation='flash_attention_2' needs a GPU: use 'sdpa' or 'eager' on a CPU")
+    notes = {
+        "attn_implementation flash_attention_2 is traced as sdpa": request.attn_implementation == "flash_attention_2",
+        "padding packed runs as one full sequence without a mask": request.padding == "packed",
+        "one device, nothing sharded": request.num_gpus * request.num_nodes > 1,
+        "device cuda: run through the libraries' CPU code": request.device == "cuda",
+    }
+    return tuple(note for note, applies in notes.items() if applies)
 
 
 def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Module:
     """The model as it stands before the first step: loaded, quantized, adapted, in training mode."""
-    from transformers import AutoModelForCausalLM
-
-    with torch.device(device):
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=TORCH_DTYPES[request.dtype], attn_implementation=request.attn_implementation
-        )
+    attention = "sdpa" if request.attn_implementation == "flash_attention_2" else request.attn_implementation
+    model = _from_config(config, device, dtype=TORCH_DTYPES[request.dtype], attn_implementation=attention)
     if request.quantization_settings is not None:
+        from profiler.quantize import quantize
+
         quantize(model, request.quantization_settings, request.dtype)
     if request.gradient_checkpointing:
-        enable_checkpointing(model, request)
+        _enable_checkpointing(model, request)
     if request.lora_settings is not None:
-        model = add_adapters(model, request.lora_settings)
+        model = _add_adapters(model, request.lora_settings)
     return model.train()
 
 
-def quantize(model: nn.Module, settings: QuantizationSettings, dtype: str) -> None:
-    """Replace linears by bnb.nn.Linear4bit as from_pretrained(load_in_4bit=True) does, and upcast the rest.
-
-    Source: transformers 5.23 quantizers/quantizer_bnb_4bit.py, integrations/bitsandbytes.py (Bnb4bitQuantize).
-    """
-    from bitsandbytes import functional
-    from transformers import BitsAndBytesConfig
-    from transformers.integrations.bitsandbytes import replace_with_bnb_linear
-    from transformers.quantizers.base import HfQuantizer
-
-    # bitsandbytes keeps this table for the process on the device of its first use: a later real step needs it real.
-    functional.name2qmap.setdefault("dynamic", functional.create_dynamic_map())
-    skip = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
-    linears = dict(model.named_modules())
-    config = BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type=settings.bnb_4bit_quant_type,
-        bnb_4bit_use_double_quant=settings.bnb_4bit_use_double_quant,
-        bnb_4bit_compute_dtype=settings.bnb_4bit_compute_dtype or dtype,
-    )
-    replace_with_bnb_linear(model, modules_to_not_convert=skip, quantization_config=config)
-    for name, module in model.named_modules():
-        if hasattr(module, "source_cls"):
-            _fill_linear4bit(module, linears[name])
-    model.is_loaded_in_4bit = True  # type: ignore[assignment]
-    if settings.upcast_unquantized:
-        _prepare_for_kbit_training(model)
+def bare_model(config: Any) -> nn.Module:
+    """The architecture alone, on the meta device."""
+    return _from_config(config, "meta")
 
 
-def _fill_linear4bit(module: nn.Module, source: nn.Module) -> None:
-    """Quantize the weight of the linear that was replaced; a Conv1D's is transposed first."""
-    import bitsandbytes as bnb
-    from transformers.pytorch_utils import Conv1D
-
-    value = source.weight.detach()
-    if isinstance(source, Conv1D):
-        value = value.T
-    options = module.weight.__dict__
-    module.weight = bnb.nn.Params4bit(value, requires_grad=False, **options)._quantize(value.device)
-    if source.bias is not None:
-        module.bias = nn.Parameter(source.bias.detach(), requires_grad=False)
+def _from_config(config: Any, device: str, **options: Any) -> nn.Module:
+    with torch.device(device):
+        model: nn.Module = _auto_class(config).from_config(config, **options)
+    return model
 
 
-def _prepare_for_kbit_training(model: nn.Module) -> None:
-    from peft import prepare_model_for_kbit_training
+def _auto_class(config: Any) -> Any:
+    """The Auto class that fine-tunes models of this config with input_ids and labels."""
+    import transformers
+    from transformers.models.auto import modeling_auto
 
-    prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    for mapping, auto_class in (
+        (modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING, transformers.AutoModelForCausalLM),
+        (modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, transformers.AutoModelForSeq2SeqLM),
+        (modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, transformers.AutoModelForImageTextToText),
+    ):
+        if type(config) in mapping:
+            return auto_class
+    raise RequestError(f"model_type {config.model_type!r}: the profiler runs language models only", "model")
 
 
-def enable_checkpointing(model: nn.Module, request: PlanRequest) -> None:
-    """As transformers' Trainer does: enable it with the kwargs, and let inputs require gradients for adapters."""
+def _enable_checkpointing(model: nn.Module, request: PlanRequest) -> None:
+    """As transformers' Trainer does; PEFT's preparation adds gradients of the inputs for the reentrant form."""
     kwargs = request.gradient_checkpointing_kwargs.model_dump()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)  # type: ignore[operator]
     if request.method != "full" and kwargs["use_reentrant"]:
         model.enable_input_require_grads()  # type: ignore[operator]
 
 
-def add_adapters(model: nn.Module, settings: LoraSettings) -> nn.Module:
+def _add_adapters(model: nn.Module, settings: LoraSettings) -> nn.Module:
     """PEFT's get_peft_model with a LoraConfig."""
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, TaskType, get_peft_model
 
     targets = settings.target_modules
     config = LoraConfig(
         r=settings.r,
-        lora_alpha=settings.lora_alpha,
+        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
         lora_dropout=settings.lora_dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         modules_to_save=list(settings.modules_to_save) or None,
         use_rslora=settings.use_rslora,
-        task_type="CAUSAL_LM",
+        task_type=TaskType.SEQ_2_SEQ_LM if _is_encoder_decoder(model) else TaskType.CAUSAL_LM,
     )
-    return get_peft_model(model, config, autocast_adapter_dtype=settings.autocast_adapter_dtype)  # type: ignore
+    adapted: nn.Module = get_peft_model(
+        model,  # type: ignore[arg-type]
+        config,
+        autocast_adapter_dtype=settings.autocast_adapter_dtype,
+    )
+    return adapted
 
 
-def build_optimizer(name: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that transformers' Trainer makes for one of its OptimizerNames.
-
-    Source: transformers 5.23 trainer_optimizer.py.
-    """
-    return _optimizer_makers()[name](parameters)
-
-
-def _optimizer_makers() -> dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]]:
-    def bnb(cls: str, **options: Any) -> Callable[[list[nn.Parameter]], torch.optim.Optimizer]:
-        def make(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-            import bitsandbytes
-
-            return getattr(bitsandbytes.optim, cls)(parameters, **options)
-
-        return make
-
-    def adafactor(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-        from transformers.optimization import Adafactor
-
-        return Adafactor(parameters, lr=LEARNING_RATE, scale_parameter=False, relative_step=False)
-
-    lr = {"lr": LEARNING_RATE}
-    return {
-        "adamw_torch": lambda p: torch.optim.AdamW(p, **lr),
-        "adamw_torch_fused": lambda p: torch.optim.AdamW(p, **lr, fused=True),
-        "sgd": lambda p: torch.optim.SGD(p, **lr),
-        "adafactor": adafactor,
-        "adamw_bnb_8bit": bnb("AdamW", **lr, optim_bits=8),
-        "adamw_8bit": bnb("AdamW", **lr, optim_bits=8),
-        "paged_adamw": bnb("AdamW", **lr, is_paged=True),
-        "paged_adamw_32bit": bnb("AdamW", **lr, is_paged=True),
-        "paged_adamw_8bit": bnb("AdamW", **lr, optim_bits=8, is_paged=True),
-        "lion_32bit": bnb("Lion", **lr),
-        "lion_8bit": bnb("Lion", **lr, optim_bits=8),
-        "paged_lion_32bit": bnb("Lion", **lr, is_paged=True),
-        "paged_lion_8bit": bnb("Lion", **lr, optim_bits=8, is_paged=True),
-    }
-
-
-LEARNING_RATE = 1e-4
+def _is_encoder_decoder(model: Any) -> bool:
+    return bool(model.config.is_encoder_decoder)
 
 
 def build_batch(request: PlanRequest, vocab_size: int) -> Batch:

@@ -1,31 +1,49 @@
 """The same training steps on fake tensors: what the libraries' code allocates, without weights and without a GPU.
 
-    python -m profiler.trace REQUESTS.jsonl [--id ID] [--live]
+    python -m profiler.trace REQUESTS.jsonl [--id ID] [--live] [--events] [--num-layers N] [--whole]
+
+A deep model is traced at two shallow depths and extrapolated place by place (profiler/extrapolate.py).
 """
 
 import sys
-from dataclasses import dataclass
+from typing import Any
 
 from planner.schema import PlanRequest
-from profiler.build import build_config, build_model, build_optimizer, trainable_parameters
+from profiler.build import build_model, check_supported, trainable_parameters
+from profiler.configs import build_config
+from profiler.extrapolate import extrapolate
 from profiler.fake import fake_world, make_fake, real_tensors
-from profiler.measure import Measured, follow_steps, run_entry
+from profiler.measure import follow_steps
+from profiler.measured import Measured
+from profiler.optimizers import build_optimizer
+from profiler.slices import find_slices
 
 
-def trace(request: PlanRequest, num_layers: int | None = None) -> Measured:
-    """Trace the request's model, all its layers or the first num_layers of them."""
+def trace(request: PlanRequest, num_layers: int | None = None, whole: bool = False) -> Measured:
+    """Trace a request: all its layers, the first num_layers, or two slices that stand for them (the default)."""
+    notes = check_supported(request, traced=True)
     config = build_config(request, num_layers)
+    slices = None if whole or num_layers is not None else find_slices(request, config)
+    if slices is None:
+        return _trace_config(request, config, notes)
+    small, large = (_trace_config(request, build_config(request, n), notes) for n in (slices.small, slices.large))
+    return extrapolate(small, large, slices)
+
+
+def _trace_config(request: PlanRequest, config: Any, notes: tuple[str, ...]) -> Measured:
     model = build_model(request, config, device="meta")
     with fake_world():
         make_fake(model)
-        with real_tensors():  # bitsandbytes reads values of the quantization maps that it makes here
-            optimizer = build_optimizer(request.optim, trainable_parameters(model))
-        return follow_steps(request, model, optimizer, config.get_text_config().vocab_size)
+        with real_tensors():  # bitsandbytes reads the values of quantization maps that it makes here
+            optimizer = build_optimizer(request.optim, trainable_parameters(model), foreach=request.device == "cuda")
+        return follow_steps(request, model, optimizer, config.get_text_config().vocab_size, notes)
 
 
 def main() -> None:
     """The developer's entry."""
-    run_entry("profiler.trace", __doc__ or "", trace)
+    from profiler.entry import run_entry
+
+    run_entry("profiler.trace", __doc__ or "", trace, layers=True)
 
 
 if __name__ == "__main__":

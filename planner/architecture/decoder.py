@@ -4,7 +4,8 @@ A family is a Style (what it does differently) and its defaults; the reading is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from planner.architecture.blocks import Architecture, Attention, Block, Linear, Mlp, Moe, Tensor
@@ -26,12 +27,17 @@ from planner.architecture.parts import (
 
 
 class Layer(NamedTuple):
-    """What makes one layer differ from another: sliding window, experts, rotary positions, linear attention."""
+    """What makes one layer differ from another.
+
+    window: its sliding window. sparse: experts, no MLP. rope: rotary positions. linear: the family's other mixer
+    (linear attention, cross-attention). kept: transformers keeps its last linear out of quantization.
+    """
 
     window: int | None = None
     sparse: bool = False
     rope: bool = True
     linear: bool = False
+    kept: bool = False
 
 
 class Mixer(NamedTuple):
@@ -50,11 +56,11 @@ class Part(NamedTuple):
     mlp: Mlp | Moe
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """What a family does its own way.
+class Style(NamedTuple):
+    """What a family does its own way. Names of fields are looked up in the config; "" is none.
 
     qkv_bias, out_bias, mlp_bias, head_bias: always, never, or the name of the config's flag.
+    mixer, mlp, layers: None for plain attention, a gated MLP, layers that are all alike.
     partial_rotary: the family's share of head_dim that is rotated; None where it rotates all of it unless scaled.
     rope_width: the field that names the rotated width, where it is not head_dim (deepseek).
     rope_kinds: kinds of layers with rotary buffers of their own (gemma3, olmo3).
@@ -62,7 +68,7 @@ class Style:
     """
 
     defaults: Mapping[str, object]
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = MappingProxyType({})
     qkv_bias: bool | str = False
     out_bias: bool | str = False
     mlp_bias: bool | str = False
@@ -80,9 +86,9 @@ class Style:
     norm_order: Literal["pre", "post", "both"] = "pre"
     final_norm: str = "norm"
     parallel: bool | str = False
-    mixer: "Callable[[Config, Style, Layer], Mixer]" = field(default=lambda c, style, layer: attend(c, style, layer))
-    mlp: "Callable[[Config, Style, Layer], Part]" = field(default=lambda c, style, layer: gated(c, style))
-    layers: Callable[[Config], Sequence[Layer]] = field(default=lambda c: [Layer()] * c.layers())
+    mixer: "Callable[[Config, Style, Layer], Mixer] | None" = None
+    mlp: "Callable[[Config, Style, Layer], Part] | None" = None
+    layers: Callable[[Config], Sequence[Layer]] | None = None
     partial_rotary: float | None = None
     rope_width: str = ""
     rope_kinds: tuple[str, ...] = ("",)
@@ -123,19 +129,21 @@ def norm(style: Style, name: str, size: int) -> tuple[Tensor, ...]:
     return rms_norm(name, size) if style.norm == "rms" else layer_norm(name, size, style.norm_bias)
 
 
-def gated(c: Config, style: Style) -> Part:
+def gated(c: Config, style: Style, layer: Layer) -> Part:
     """gate_proj, up_proj, down_proj."""
     size = c.size("intermediate_size")
     linears = gated_mlp("mlp", c.size("hidden_size"), size, decided(c, style.mlp_bias))
+    if layer.kept:
+        linears = (*linears[:-1], replace(linears[-1], quantizable=False))
     return Part(linears, (), Mlp(size, True, c.text(style.activation)))
 
 
 def fused(c: Config, style: Style, layer: Layer) -> Part:
     """Gate and up in one linear, gate_up_proj."""
     hidden, size = c.size("hidden_size"), c.size("intermediate_size")
-    linears = plain_mlp("mlp.gate_up_proj", "mlp.down_proj", hidden, size, decided(c, style.mlp_bias))
-    fused_up = Linear("mlp.gate_up_proj", 2 * size, hidden, decided(c, style.mlp_bias))
-    return Part((fused_up, linears[1]), (), Mlp(size, True, c.text(style.activation), fused=True))
+    bias = decided(c, style.mlp_bias)
+    linears = (Linear("mlp.gate_up_proj", 2 * size, hidden, bias), Linear("mlp.down_proj", hidden, size, bias))
+    return Part(linears, (), Mlp(size, True, c.text(style.activation), fused=True))
 
 
 def plain(up: str, down: str) -> "Callable[[Config, Style, Layer], Part]":
@@ -184,7 +192,7 @@ def attend(c: Config, style: Style, layer: Layer) -> Mixer:
 
 def block(c: Config, style: Style, layer: Layer) -> Block:
     """One layer; grouped() puts prefix and indices in."""
-    mixer, part = style.mixer(c, style, layer), style.mlp(c, style, layer)
+    mixer, part = (style.mixer or attend)(c, style, layer), (style.mlp or gated)(c, style, layer)
     parallel = decided(c, style.parallel)
     names = style.norms[:1] if parallel and len(style.norms) == 2 else style.norms
     norms = tuple(t for name in names for t in norm(style, name, c.size("hidden_size")))
@@ -206,7 +214,7 @@ def block(c: Config, style: Style, layer: Layer) -> Block:
 def decoder_body(c: Config, style: Style, root: str = "model") -> Body:
     """Embedding, layers, final norm and rotary buffers under `root`."""
     hidden, vocab = c.size("hidden_size"), c.size("vocab_size")
-    layers = style.layers(c)
+    layers = style.layers(c) if style.layers else [Layer()] * c.layers()
     blocks = grouped(f"{root}.layers", layers, lambda layer: block(c, style, layer))
     kinds = style.rope_kinds
     if kinds != ("",):

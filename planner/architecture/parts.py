@@ -1,8 +1,8 @@
 """Parts from which the readers put models together: norms, projections, rotary buffers, groups of equal layers."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from planner.architecture.blocks import Architecture, Block, Linear, Tensor
 from planner.architecture.config import Config
@@ -10,8 +10,7 @@ from planner.architecture.config import Config
 Kind = TypeVar("Kind", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A model without its head, or a part of one: text decoder, vision tower, projector."""
 
     blocks: tuple[Block, ...] = ()
@@ -19,17 +18,18 @@ class Body:
     linears: tuple[Linear, ...] = ()
     buffers: tuple[Tensor, ...] = ()
 
-    def __add__(self, other: "Body") -> "Body":
-        return Body(
-            self.blocks + other.blocks,
-            self.tensors + other.tensors,
-            self.linears + other.linears,
-            self.buffers + other.buffers,
-        )
+
+def joined(*bodies: Body) -> Body:
+    """The parts of a model as one."""
+    return Body(
+        tuple(x for body in bodies for x in body.blocks),
+        tuple(x for body in bodies for x in body.tensors),
+        tuple(x for body in bodies for x in body.linears),
+        tuple(x for body in bodies for x in body.buffers),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
+class Heads(NamedTuple):
     """Widths of an attention layer."""
 
     hidden: int

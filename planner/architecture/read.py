@@ -23,11 +23,15 @@ _FILES = {
     "nemotron_h": "nemotron_h",
     "t5": "mt5 t5",
     "qwen_next": "qwen3_next qwen3_5_text qwen3_5_moe_text",
+    "dbrx": "dbrx",
+    "gemma4": "gemma4 gemma4_text",
+    "llama_vision": "llama4 mllama",
     "vision_language": "gemma3 llava mistral3 qwen2_5_vl qwen2_vl qwen3_5 qwen3_5_moe qwen3_vl qwen3_vl_moe",
     "mla": "deepseek_v2 deepseek_v3 kimi_k2",
     "moe": "mixtral qwen2_moe qwen3_moe phimoe olmoe gpt_oss glm4_moe",
-    "llama_like": "cohere cohere2 gemma gemma2 gemma3_text glm glm4 granite internlm2 internlm3 llama mistral olmo "
-    "olmo2 olmo3 phi phi3 qwen2 qwen3 smollm3 stablelm starcoder2",
+    "llama_like": "granite internlm2 internlm3 llama mistral olmo olmo2 olmo3 qwen2 qwen3 smollm3",
+    "dense": "cohere cohere2 glm glm4 phi phi3 stablelm starcoder2",
+    "gemma": "gemma gemma2 gemma3_text",
 }
 
 #: model_type -> file in planner/architecture/families

@@ -40,6 +40,7 @@ def block_dims(block: Block) -> Dims:
             "rotary_dim": a.rotary_dim,
             "half_rotary_dim": a.rotary_dim // 2,
             "rest_dim": a.head_dim - a.rotary_dim,
+            "qkv_width": (a.num_heads + 2 * a.num_key_value_heads) * a.head_dim,
         }
     if block.mlp is not None:
         dims["intermediate"] = block.mlp.intermediate_size
@@ -71,9 +72,16 @@ def block_shape(block: Block) -> BlockShape:
         partial_rotary=a.rotary_dim < a.head_dim,
         softcap=a.softcap,
         sliding=a.sliding_window is not None,
+        full=a.sliding_window is None,
         attention_dropout=a.dropout > 0,
         **common,  # type: ignore[arg-type]
     )
+
+
+def model_shape(architecture: Architecture) -> BlockShape:
+    """What the code around the layers branches on: whether any layer has a window, and any has none."""
+    windows = [b.attention.sliding_window for b in architecture.blocks if b.attention is not None]
+    return BlockShape(sliding=any(w is not None for w in windows), full=any(w is None for w in windows))
 
 
 def value(monomial: Monomial, dims: Dims) -> Number:

@@ -19,14 +19,14 @@ def token_embedding(c: Context, name: str = "embed_tokens.weight", width: Shape 
     return t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward)
 
 
-def rotary_tables(c: Context) -> None:
+def rotary_tables(c: Context, dtype: str | None = None) -> None:
     """Position ids and the rotary embedding's cos and sin, made once a forward and shared by all layers."""
-    t = c.tape
+    t, dtype = c.tape, dtype or c.hidden_dtype
     before, t.scope = t.scope, "rotary_emb: "
     c.forward_only.append(t.allocate(("S",), "int64", "position ids"))
     c.tables += [
-        t.allocate(("S", "rotary_dim"), c.hidden_dtype, "cos"),
-        t.allocate(("S", "rotary_dim"), c.hidden_dtype, "sin"),
+        t.allocate(("S", "rotary_dim"), dtype, "cos"),
+        t.allocate(("S", "rotary_dim"), dtype, "sin"),
     ]
     t.scope = before
 

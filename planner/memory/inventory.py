@@ -11,7 +11,7 @@ from planner.memory.tape import ITEMSIZE
 from planner.methods.targets import adapted_linears, quantized_linears
 from planner.schema import PlanRequest
 
-Role = Literal["linear", "linear_4bit", "bias", "embedding", "norm", "other", "adapter", "buffer"]
+Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm", "other", "adapter", "buffer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
     shape = (linear.out_features, linear.in_features)
     items = [Item(f"{name}.weight", role, linear.weight_numel, count, setup.kept_dtype, full, shape)]
     if linear.bias:
-        items.append(
-            Item(f"{name}.bias", "bias", linear.bias_numel, count, _bias_dtype(quantized, setup), full, shape[:1])
-        )
+        bias_role: Role = "bias_4bit" if quantized else "bias"
+        dtype = _bias_dtype(quantized, setup)
+        items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
         for part, size in (("lora_A", (rank, linear.in_features)), ("lora_B", (linear.out_features, rank))):
             items.append(

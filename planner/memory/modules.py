@@ -24,7 +24,15 @@ class Context:
         self.cos = tape.external((1, "S", "rotary_dim"), self.hidden_dtype)
         self.tables: list[Value] = []
         self.forward_only: list[Value] = []
-        self.mask = tape.external(("B", 1, "S", "S"), "bool") if structure.mask == "padded" else None
+        self.mask = self._mask()
+
+    def _mask(self) -> Value | None:
+        """The mask that sdpa is given: with padding, or in a layer with a window that the sequence fills."""
+        if self.structure.mask == "padded":
+            return self.tape.external(("B", 1, "S", "S"), "bool")
+        if self.structure.block.sliding and self.structure.window_mask:
+            return self.tape.external(("B", 1, "S", "S"), "bool")
+        return None
 
     def parameter(self, name: str, shape: Shape, trainable: bool | None = None, dtype: str | None = None) -> Value:
         """A weight that is no 4-bit linear: counted with the weights, its gradient here."""
@@ -192,10 +200,10 @@ def rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Val
 # -- rotary embedding and attention ----------------------------------------------------------------------------------
 
 
-def rotary(c: Context, x: Value) -> Value:
+def rotary(c: Context, x: Value, cos: Value | None = None) -> Value:
     """``(x * cos) + (rotate_half(x) * sin)`` of apply_rotary_pos_emb; cos and sin are shared by all layers."""
-    t = c.tape
-    return ops.add(t, ops.mul(t, x, c.cos, "x*cos"), ops.mul(t, rotate_half(t, x), c.cos, "rotated*sin"), "rotated")
+    t, cos = c.tape, cos or c.cos
+    return ops.add(t, ops.mul(t, x, cos, "x*cos"), ops.mul(t, rotate_half(t, x), cos, "rotated*sin"), "rotated")
 
 
 def rotate_half(t: Tape, x: Value) -> Value:
@@ -205,10 +213,18 @@ def rotate_half(t: Tape, x: Value) -> Value:
     return ops.cat(t, (ops.scale(t, x2, "-x2"), x1), x.shape)
 
 
-def attend(c: Context, query: Value, key: Value, value: Value, grouped: bool, softmax_dtype: str = "float32") -> tuple[Value, Value | None]:
+def attend(
+    c: Context,
+    query: Value,
+    key: Value,
+    value: Value,
+    grouped: bool,
+    softmax_dtype: str = "float32",
+    softcap: bool = False,
+) -> tuple[Value, Value | None]:
     """The attention function transformers picks by attn_implementation: output [B, S, heads, head_dim], weights."""
     if c.structure.attention == "eager":
-        return eager_attention(c, query, key, value, grouped, softmax_dtype)
+        return eager_attention(c, query, key, value, grouped, softmax_dtype, softcap)
     return sdpa_attention(c, query, key, value, grouped), None
 
 
@@ -253,6 +269,14 @@ def _fused_backward(t: Tape, shapes: tuple[Shape, Shape, Shape], dtype: str) -> 
     return backward
 
 
+def softcapped(t: Tape, x: Value, label: str) -> Value:
+    """Gemma 2's ``x / cap``, tanh, ``x * cap``: three tensors, of which the tanh's is saved."""
+    x = ops.scale(t, x, f"{label} / cap")
+    x = ops.unary(t, x, f"tanh {label}", saves_output=True)
+    x = ops.scale(t, x, f"{label} * cap")
+    return x
+
+
 def repeat_kv(t: Tape, x: Value, shape: Shape) -> Value:
     """repeat_kv: [B, kv_heads, S, d] copied to [B, heads, S, d]."""
     return ops.expand_copy(t, x, (*shape[:3], *x.shape[3:]))
@@ -270,7 +294,7 @@ def batched_matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> 
 
 
 def eager_attention(
-    c: Context, query: Value, key: Value, value: Value, grouped: bool, softmax_dtype: str
+    c: Context, query: Value, key: Value, value: Value, grouped: bool, softmax_dtype: str, softcap: bool
 ) -> tuple[Value, Value]:
     """eager_attention_forward: S x S scores, mask, softmax in float32 and its 16-bit copy, for each head."""
     t = c.tape
@@ -278,6 +302,8 @@ def eager_attention(
     key_states = repeat_kv(t, key, query.shape) if grouped else key
     value_states = repeat_kv(t, value, query.shape) if grouped else value
     attn_weights = ops.scale(t, batched_matmul(c, query, key_states, scores, "scores"), "scaled scores")
+    if softcap:
+        attn_weights = softcapped(t, attn_weights, "scores")
     attn_weights = ops.add_constant(t, attn_weights, "masked scores")
     attn_weights = ops.to(t, ops.softmax(t, attn_weights, softmax_dtype), query.dtype, "attention weights")
     attn_output = batched_matmul(c, attn_weights, value_states, (*query.shape[:3], *value.shape[3:]), "attention output")

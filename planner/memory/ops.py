@@ -168,14 +168,14 @@ def square(t: Tape, x: Value) -> Value:
     return t.op("pow", x.shape, x.dtype, [x], backward, [x], contiguous=x.contiguous)
 
 
-def mean_last(t: Tape, x: Value) -> Value:
-    """x.mean(-1, keepdim=True): backward expands the gradient and divides: one full tensor."""
+def mean_last(t: Tape, x: Value, width: int = 1) -> Value:
+    """x.mean(-1, keepdim=True), the last dimension being `width` symbols: backward expands the gradient and divides: one full tensor."""
     whole = x.shape
 
     def backward(grad: Value) -> Grads:
         return (t.allocate(whole, grad.dtype, "mean grad"),)
 
-    return t.op("mean", (*x.shape[:-1], 1), x.dtype, [x], backward)
+    return t.op("mean", (*x.shape[:-width], 1), x.dtype, [x], backward)
 
 
 def rsqrt(t: Tape, x: Value) -> Value:

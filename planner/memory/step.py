@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from planner.architecture.blocks import Architecture, Block
-from planner.memory.dims import Dims, Number, block_dims, block_shape, model_dims, value
+from planner.memory.dims import Dims, Number, block_dims, block_shape, model_dims, model_shape, value
 from planner.memory.inventory import Setup
-from planner.memory.structure import BlockShape, Structure
+from planner.memory.structure import Structure
 from planner.memory.tape import Monomial, Snapshot
 from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.schema import PlanRequest
@@ -89,7 +89,7 @@ def structures(
     layers = []
     for block in architecture.blocks:
         window = block.attention.sliding_window if block.attention else None
-        layers.append((block, _of_block(base, block, setup, window is not None and length > window)))
+        layers.append((block, _of_block(base, block, setup, window is not None and length >= window)))
     return base, layers
 
 
@@ -102,7 +102,7 @@ def _structure(
     reentrant = request.gradient_checkpointing_kwargs.use_reentrant
     return Structure(
         family=architecture.model_type,
-        block=BlockShape(),
+        block=model_shape(architecture),
         dtype=setup.dtype,
         kept_dtype=setup.kept_dtype,
         compute_dtype=setup.compute_dtype,
@@ -115,7 +115,7 @@ def _structure(
         attention=request.attn_implementation,
         mask=request.padding,
         window_mask=any(
-            b.attention and b.attention.sliding_window and length > b.attention.sliding_window
+            b.attention and b.attention.sliding_window and length >= b.attention.sliding_window
             for b in architecture.blocks
         ),
         autocast=AUTOCAST[request.mixed_precision],

@@ -11,7 +11,8 @@ from typing import Literal
 class BlockShape:
     """What a family's layer code branches on, read from the block's attention and MLP.
 
-    grouped: fewer key than query heads. partial_rotary: rotary_dim < head_dim. sliding: a layer with a window.
+    grouped: fewer key than query heads. partial_rotary: rotary_dim < head_dim. sliding: a layer with a window; full:
+    one without (around the layers: whether the model has any such layer).
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
     """
 
@@ -22,6 +23,7 @@ class BlockShape:
     partial_rotary: bool = False
     softcap: bool = False
     sliding: bool = False
+    full: bool = True
     activation: str = "silu"
     gated: bool = True
     parallel: bool = False

@@ -15,6 +15,7 @@ from planner.architecture.parts import (
     embedding,
     grouped,
     heads_of,
+    joined,
     layer_norm,
     plain_mlp,
     positions,
@@ -92,7 +93,7 @@ def layer(
     )
 
 
-def language_model(c: Config, body: Body, hidden: int, dropout: str = "", **head: bool) -> Architecture:
+def language_model(c: Config, body: Body, hidden: int, dropout: str = "", head_bias: bool = False) -> Architecture:
     return with_head(
         c,
         body,
@@ -100,7 +101,7 @@ def language_model(c: Config, body: Body, hidden: int, dropout: str = "", **head
         vocab=c.size("vocab_size"),
         tied=c.flag("tie_word_embeddings"),
         embedding_dropout=c.share(dropout) if dropout else 0.0,
-        **head,
+        head_bias=head_bias,
     )
 
 
@@ -153,7 +154,7 @@ def gpt_bigcode(given: Mapping[str, object]) -> Architecture:
     sizes = gpt2_sizes(c, 1 if c.flag("multi_query") else None)
     length = c.size("n_positions")
     mask = Body(buffers=(Tensor("transformer.bias", (length, length), dtype="bool"),))
-    return language_model(c, gpt2_body(c, sizes, "Linear") + mask, sizes.hidden, "embd_pdrop")
+    return language_model(c, joined(gpt2_body(c, sizes, "Linear"), mask), sizes.hidden, "embd_pdrop")
 
 
 def gptj(given: Mapping[str, object]) -> Architecture:
@@ -180,11 +181,11 @@ def gptj(given: Mapping[str, object]) -> Architecture:
         num_norms=1,
     )
     table = (c.size("n_positions"), (rotated or hidden) // 2 * 2)
-    names = tuple(f"transformer.h.{i}.attn.embed_positions" for i in range(num_layers))
+    tables = tuple(f"transformer.h.{i}.attn.embed_positions" for i in range(num_layers))
     body = Body(
         blocks=grouped("transformer.h", [0] * num_layers, lambda _: block),
         tensors=embedding("transformer.wte", c.size("vocab_size"), hidden) + layer_norm("transformer.ln_f", hidden),
-        buffers=tuple(Tensor(name, table, "position", "float32") for name in names),
+        buffers=tuple(Tensor(name, table, "position", "float32") for name in tables),
     )
     return language_model(c, body, hidden, "embd_pdrop", head_bias=True)
 

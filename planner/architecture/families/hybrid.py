@@ -41,7 +41,7 @@ def recurrent(heads: int, head_dim: int) -> Attention:
 
 
 def time_step_rank(c: Config, name: str) -> int:
-    """"auto" is a sixteenth of the hidden size, rounded up."""
+    """ "auto" is a sixteenth of the hidden size, rounded up."""
     return ceil(c.size("hidden_size") / 16) if c.get(name) == "auto" else c.size(name)
 
 
@@ -100,8 +100,9 @@ def jamba_block(c: Config, attends: bool, sparse: bool) -> Block:
     inner, state = c.size("mamba_expand") * hidden, c.size("mamba_d_state")
     rank = time_step_rank(c, "mamba_dt_rank")
     mlp_linears, mlp_tensors, mlp = jamba_mlp(c, sparse)
+    tensors: tuple[Tensor, ...] = ()
     if attends:
-        linears, tensors = projections("self_attn", heads_of(c), False, False), ()
+        linears = projections("self_attn", heads_of(c), False, False)
     else:
         flags = (c.flag("mamba_proj_bias"), c.flag("mamba_conv_bias"))
         linears, tensors = mamba_mixer("mamba", hidden, inner, state, rank, c.size("mamba_d_conv"), *flags)

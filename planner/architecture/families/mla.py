@@ -8,8 +8,8 @@ from functools import partial
 from planner.architecture.blocks import Attention, Linear
 from planner.architecture.config import Config
 from planner.architecture.decoder import Layer, Mixer, Part, Style, decided, decoder, gated, rotary_dim
-from planner.architecture.families.llama_like import defaults
 from planner.architecture.families.moe import correction_biases, dense_first, routed_with_shared
+from planner.architecture.families.shared import defaults
 from planner.architecture.parts import rms_norm
 
 
@@ -50,7 +50,7 @@ def latent(c: Config, style: Style, layer: Layer) -> Mixer:
 def deepseek_v2_mlp(c: Config, style: Style, layer: Layer) -> Part:
     """As deepseek_v3, with mlp_bias on the dense and the shared MLP."""
     if not layer.sparse:
-        return gated(c, style)
+        return gated(c, style, layer)
     part = routed_with_shared(c, style, layer)
     bias = decided(c, style.mlp_bias)
     return part._replace(linears=tuple(Linear(x.name, x.out_features, x.in_features, bias) for x in part.linears))

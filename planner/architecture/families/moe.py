@@ -8,7 +8,7 @@ from planner.architecture.blocks import Linear, Tensor
 from planner.architecture.config import Config
 from planner.architecture.decoder import Layer, Part, Style, decoder, gated
 from planner.architecture.experts import mixture, router, shared_mlp, sparse_by_step, stacks
-from planner.architecture.families.llama_like import ALL_BIAS, QWEN_WINDOWS, defaults, head_norms
+from planner.architecture.families.shared import ALL_BIAS, QWEN_WINDOWS, defaults, head_norms
 from planner.architecture.layouts import alternating, every, typed, window, windowed
 from planner.architecture.parts import Heads, rms_norm
 
@@ -36,7 +36,7 @@ def olmoe_mlp(c: Config, style: Style, layer: Layer) -> Part:
 
 def qwen3_moe_mlp(c: Config, style: Style, layer: Layer) -> Part:
     if not layer.sparse:
-        return gated(c, style)
+        return gated(c, style, layer)
     hidden, moe = c.size("hidden_size"), mixture(c, "num_experts", "moe_intermediate_size")
     experts = stacks("mlp.experts", moe.num_experts, hidden, moe.intermediate_size)
     return Part((), router("mlp.gate", moe.num_experts, hidden) + experts, moe)
@@ -45,7 +45,7 @@ def qwen3_moe_mlp(c: Config, style: Style, layer: Layer) -> Part:
 def qwen2_moe_mlp(c: Config, style: Style, layer: Layer) -> Part:
     """Experts, and one expert for every token behind a gate of its own."""
     if not layer.sparse:
-        return gated(c, style)
+        return gated(c, style, layer)
     hidden, shared = c.size("hidden_size"), c.size("shared_expert_intermediate_size")
     moe = mixture(c, "num_experts", "moe_intermediate_size", shared=shared)
     linears = (*shared_mlp("mlp.shared_expert", hidden, shared), Linear("mlp.shared_expert_gate", 1, hidden))
@@ -69,7 +69,7 @@ def gpt_oss_mlp(c: Config, style: Style, layer: Layer) -> Part:
 def routed_with_shared(c: Config, style: Style, layer: Layer) -> Part:
     """deepseek, glm4_moe: shared_experts are one MLP, n_shared_experts times as wide as an expert."""
     if not layer.sparse:
-        return gated(c, style)
+        return gated(c, style, layer)
     hidden, shared = c.size("hidden_size"), c.size("n_shared_experts") * c.size("moe_intermediate_size")
     moe = mixture(c, "n_routed_experts", "moe_intermediate_size", shared=shared)
     experts = stacks("mlp.experts", moe.num_experts, hidden, moe.intermediate_size)
@@ -92,10 +92,6 @@ def correction_biases(name: str, dtype: Literal["float32"] | None) -> Buffers:
         return tuple(Tensor(f"{root}.layers.{i}.{name}.e_score_correction_bias", shape, "router", dtype) for i in at)
 
     return buffers
-
-
-def plain_layers(c: Config) -> Sequence[Layer]:
-    return [Layer()] * c.layers()
 
 
 def stepped_layers(c: Config) -> Sequence[Layer]:

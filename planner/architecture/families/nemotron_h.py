@@ -123,9 +123,7 @@ def nemotron_h(given: Mapping[str, object]) -> Architecture:
     body = Body(
         blocks=grouped("model.layers", kinds, lambda kind: layer(c, kind)),
         tensors=embedding("model.embeddings", vocab, hidden) + rms_norm("model.norm_f", hidden),
-        buffers=tuple(
-            Tensor(f"model.layers.{i}.mixer.gate.e_score_correction_bias", biases, "router") for i in sparse
-        ),
+        buffers=tuple(Tensor(f"model.layers.{i}.mixer.gate.e_score_correction_bias", biases, "router") for i in sparse),
     )
     return with_head(c, body, hidden=hidden, vocab=vocab, tied=c.flag("tie_word_embeddings"))
 

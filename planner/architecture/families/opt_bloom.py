@@ -163,9 +163,7 @@ def falcon(given: Mapping[str, object]) -> Architecture:
     block = layer(
         linears,
         tuple(t for name in names for t in layer_norm(name, hidden)),
-        attention(
-            sizes, "alibi" if alibi else "rope", c.share("attention_dropout"), rotated=0 if alibi else rotated
-        ),
+        attention(sizes, "alibi" if alibi else "rope", c.share("attention_dropout"), rotated=0 if alibi else rotated),
         Mlp(inner, False, c.text("activation")),
         c.share("hidden_dropout"),
         parallel=c.flag("new_decoder_architecture") or c.flag("parallel_attn"),

@@ -11,8 +11,8 @@ from planner.architecture.blocks import Attention, Linear, Tensor
 from planner.architecture.config import Config
 from planner.architecture.decoder import Layer, Mixer, Style, attend, decoder
 from planner.architecture.experts import sparse_by_step
-from planner.architecture.families.llama_like import ALL_BIAS, defaults, head_norms
 from planner.architecture.families.moe import STEPS, qwen2_moe_mlp
+from planner.architecture.families.shared import ALL_BIAS, defaults, head_norms
 from planner.architecture.parts import conv, rms_norm
 
 TYPES = ("full_attention", "linear_attention")
@@ -40,9 +40,12 @@ def delta_rule(c: Config, ins: Callable[[int, int, int, int], tuple[Linear, ...]
     key_heads, value_heads = c.size("linear_num_key_heads"), c.size("linear_num_value_heads")
     keys, values = key_heads * key_dim, value_heads * value_dim
     out = Linear("linear_attn.out_proj", hidden, values)
-    tensors = (Tensor("linear_attn.dt_bias", (value_heads,)), Tensor("linear_attn.A_log", (value_heads,)))
-    tensors += conv("linear_attn.conv1d", (2 * keys + values, 1, c.size("linear_conv_kernel_dim")))
-    tensors += rms_norm("linear_attn.norm", value_dim)
+    tensors = (
+        Tensor("linear_attn.dt_bias", (value_heads,)),
+        Tensor("linear_attn.A_log", (value_heads,)),
+        *conv("linear_attn.conv1d", (2 * keys + values, 1, c.size("linear_conv_kernel_dim"))),
+        *rms_norm("linear_attn.norm", value_dim),
+    )
     attention = Attention("linear", value_heads, key_heads, key_dim, value_dim, position="none")
     return Mixer((*ins(hidden, keys, values, value_heads), out), tensors, attention)
 
@@ -59,7 +62,8 @@ def interval_layers(c: Config, sparse: Sequence[bool]) -> Sequence[Layer]:
     """Full attention in each full_attention_interval-th layer, unless layer_types says otherwise."""
     num_layers, step = c.layers(), c.size("full_attention_interval")
     types = c.kinds("layer_types", num_layers, TYPES)
-    linear = [kind == "linear_attention" for kind in types] if types else [(i + 1) % step != 0 for i in range(num_layers)]
+    every = [(i + 1) % step != 0 for i in range(num_layers)]
+    linear = [kind == "linear_attention" for kind in types] if types else every
     return [Layer(sparse=experts, linear=delta) for experts, delta in zip(sparse, linear, strict=True)]
 
 

@@ -14,6 +14,7 @@ from planner.architecture.parts import (
     gated_mlp,
     grouped,
     heads_of,
+    joined,
     layer_norm,
     plain_mlp,
     positions,
@@ -137,7 +138,7 @@ def siglip(c: Config, root: str) -> Body:
         + layer_norm(f"{root}.post_layernorm", hidden),
         buffers=(Tensor(f"{root}.embeddings.position_ids", (1, count), dtype="int64"),),
     )
-    return body + siglip_head(c, f"{root}.head", hidden) if c.flag("vision_use_head") else body
+    return joined(body, siglip_head(c, f"{root}.head", hidden)) if c.flag("vision_use_head") else body
 
 
 def pixtral(c: Config, root: str) -> Body:
@@ -147,8 +148,7 @@ def pixtral(c: Config, root: str) -> Body:
     names = ("k_proj", "v_proj", "q_proj", "o_proj")
     block = encoder_block(
         sizes,
-        tuple(Linear(f"attention.{name}", hidden, hidden) for name in names)
-        + gated_mlp("feed_forward", hidden, inner),
+        tuple(Linear(f"attention.{name}", hidden, hidden) for name in names) + gated_mlp("feed_forward", hidden, inner),
         rms_norm("attention_norm", hidden) + rms_norm("ffn_norm", hidden),
         Mlp(inner, True, c.text("hidden_act")),
         norm="rms",

@@ -12,9 +12,10 @@ from typing import Any
 from planner.architecture.blocks import Architecture, Linear, Tensor
 from planner.architecture.config import Config
 from planner.architecture.decoder import Style, decoder_body, language_model
-from planner.architecture.families import llama_like, moe, vision
+from planner.architecture.families import dense, gemma, llama_like, moe, vision
 from planner.architecture.families.qwen_next import QWEN3_5_MOE_TEXT, QWEN3_5_TEXT
-from planner.architecture.parts import Body, plain_mlp, rms_norm
+from planner.architecture.families.shared import defaults
+from planner.architecture.parts import Body, joined, rms_norm
 
 Tower = Callable[[Config, str], Body]
 TOWERS: dict[str, tuple[Tower, Mapping[str, object]]] = {
@@ -22,7 +23,7 @@ TOWERS: dict[str, tuple[Tower, Mapping[str, object]]] = {
     "siglip_vision_model": (vision.siglip, vision.SIGLIP_DEFAULTS),
     "pixtral": (vision.pixtral, vision.PIXTRAL_DEFAULTS),
 }
-TEXTS: dict[str, Style] = {**llama_like.STYLES, **moe.STYLES}
+TEXTS: dict[str, Style] = {**llama_like.STYLES, **gemma.STYLES, **dense.STYLES, **moe.STYLES}
 LLAVA_VISION: dict[str, Any] = {
     **{"model_type": "clip_vision_model", "intermediate_size": 4096, "hidden_size": 1024, "patch_size": 14},
     **{"image_size": 336, "num_hidden_layers": 24, "num_attention_heads": 16},
@@ -91,15 +92,13 @@ def projector(c: Config, width: int, hidden: int) -> tuple[Linear, ...]:
 
 
 def llava(given: Mapping[str, object]) -> Architecture:
-    c = Config(
-        given, {"vision_feature_layer": -2, "multimodal_projector_bias": True, "tie_word_embeddings": False}
-    )
+    c = Config(given, {"vision_feature_layer": -2, "multimodal_projector_bias": True, "tie_word_embeddings": False})
     style = TEXTS[known(part(c, "text_config"), "text_config", "llama", TEXTS)]
     text = text_config(c, style)
     seen, width = tower(c, "model.vision_tower", "clip_vision_model", LLAVA_VISION)
-    body = seen + Body(linears=projector(c, width, text.size("hidden_size")))
+    project = Body(linears=projector(c, width, text.size("hidden_size")))
     tied = c.flag("tie_word_embeddings") or text.flag("tie_word_embeddings")
-    return assemble(c, text, style, body + decoder_body(text, style, "model.language_model"), tied)
+    return assemble(c, text, style, joined(seen, project, decoder_body(text, style, "model.language_model")), tied)
 
 
 def mistral3(given: Mapping[str, object]) -> Architecture:
@@ -116,24 +115,24 @@ def mistral3(given: Mapping[str, object]) -> Architecture:
     seen, width = tower(c, "model.vision_tower", "pixtral", MISTRAL3_VISION)
     merged = width * c.size("spatial_merge_size") ** 2
     merge = Linear("model.multi_modal_projector.patch_merger.merging_layer", width, merged)
-    body = seen + Body(
+    project = Body(
         tensors=rms_norm("model.multi_modal_projector.norm", width),
         linears=(merge, *projector(c, width, text.size("hidden_size"))),
     )
-    body += decoder_body(text, style, "model.language_model")
+    body = joined(seen, project, decoder_body(text, style, "model.language_model"))
     return assemble(c, text, style, body, c.flag("tie_word_embeddings"))
 
 
 def gemma3(given: Mapping[str, object]) -> Architecture:
     """The projection into the text model is a plain parameter."""
     c = Config(given, {"tie_word_embeddings": True})
-    style = llama_like.GEMMA3
+    style = gemma.GEMMA3
     text = text_config(c, style)
     seen, width = tower(c, "model.vision_tower", "siglip_vision_model")
     root = "model.multi_modal_projector"
-    project = Tensor(f"{root}.mm_input_projection_weight", (width, text.size("hidden_size")))
-    body = seen + Body(tensors=(project, *rms_norm(f"{root}.mm_soft_emb_norm", width)))
-    body += decoder_body(text, style, "model.language_model")
+    weight = Tensor(f"{root}.mm_input_projection_weight", (width, text.size("hidden_size")))
+    project = Body(tensors=(weight, *rms_norm(f"{root}.mm_soft_emb_norm", width)))
+    body = joined(seen, project, decoder_body(text, style, "model.language_model"))
     return assemble(c, text, style, body, c.flag("tie_word_embeddings"))
 
 
@@ -149,22 +148,19 @@ def qwen_vl(
     text = text_config(c, style, absent)
     seen = read(Config(part(c, "vision_config"), defaults, vision.QWEN_ALIASES, "vision_config."), "model.visual")
     tied = c.flag("tie_word_embeddings") or (flat and text.flag("tie_word_embeddings"))
-    return assemble(c, text, style, seen + decoder_body(text, style, "model.language_model"), tied)
+    return assemble(c, text, style, joined(seen, decoder_body(text, style, "model.language_model")), tied)
 
 
 VL_WINDOWS: dict[str, Any] = {"use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 80}
-QWEN2_VL_TEXT = replace(
-    llama_like.QWEN2,
-    defaults=llama_like.defaults(152064, 8192, 29568, 80, 64, num_key_value_heads=8, **VL_WINDOWS),
+QWEN2_VL_TEXT = llama_like.QWEN2._replace(
+    defaults=defaults(152064, 8192, 29568, 80, 64, num_key_value_heads=8, **VL_WINDOWS),
 )
-QWEN3_VL_TEXT = replace(
-    llama_like.QWEN3,
-    defaults=llama_like.defaults(151936, 4096, 22016, 32, 32, num_key_value_heads=32, head_dim=128),
-    layers=moe.plain_layers,
+QWEN3_VL_TEXT = llama_like.QWEN3._replace(
+    defaults=defaults(151936, 4096, 22016, 32, 32, num_key_value_heads=32, head_dim=128),
+    layers=None,
 )
-QWEN3_VL_MOE_TEXT = replace(
-    moe.QWEN3_MOE,
-    defaults=llama_like.defaults(
+QWEN3_VL_MOE_TEXT = moe.QWEN3_MOE._replace(
+    defaults=defaults(
         *(151936, 2048, 5632, 24, 16),
         num_key_value_heads=16,
         moe_intermediate_size=1408,

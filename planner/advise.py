@@ -1,0 +1,164 @@
+"""The smallest changes that make a run fit, ranked by what they cost in time, quality or money."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from planner.answer import Plan
+from planner.catalog import list_gpus
+from planner.errors import PlannerError
+from planner.estimate import compute_memory, needed_bytes, verdict
+from planner.schema import PlanRequest, parse_request
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """One change (or a few that only help together), with what it saves and costs.
+
+    changes: fields of the request, nested for sub-models. device_bytes, verdict: after the change.
+    """
+
+    label: str
+    changes: dict[str, object]
+    saves_bytes: int
+    device_bytes: int
+    usable_bytes: int
+    verdict: str
+    price: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    label: str
+    changes: dict[str, object]
+    price: str
+
+
+MAX_COMBINED = 4
+
+
+def advise(request: PlanRequest, plan: Plan) -> tuple[Suggestion, ...]:
+    """Changes that make the run fit; the least disruptive first, then combinations, then other methods and cards.
+
+    Each single change that saves memory is listed; where none is enough, the shortest chain of them that is.
+    Empty where the plan fits, or no card is named.
+    """
+    if plan.verdict in (None, "fits"):
+        return ()
+    single = [s for c in _settings(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
+    chain = _chain(request, plan)
+    others = [s for c in _methods(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
+    cards = [s for s in (_smallest_card(request, plan),) if s is not None]
+    found = [*single, *([chain] if chain else []), *others, *cards]
+    return tuple(sorted(found, key=lambda s: s.verdict != "fits"))
+
+
+def apply_changes(request: PlanRequest, changes: dict[str, object]) -> PlanRequest:
+    """The request with changes put in, sub-models merged; settings that the new method does not have are dropped.
+
+    Raises RequestError where the result breaks a rule.
+    """
+    data = request.model_dump(exclude_unset=True)
+    for name, new in changes.items():
+        old = data.get(name)
+        data[name] = {**old, **new} if isinstance(old, dict) and isinstance(new, dict) else new
+    if data["method"] == "full":
+        data.pop("lora", None)
+    if data["method"] != "qlora":
+        data.pop("quantization", None)
+    return parse_request(data)
+
+
+def _try(request: PlanRequest, plan: Plan, change: _Change) -> Suggestion | None:
+    try:
+        memory = compute_memory(apply_changes(request, change.changes))
+    except PlannerError:
+        return None
+    if memory.gpu is None:
+        return None
+    return Suggestion(
+        label=change.label,
+        changes=change.changes,
+        saves_bytes=plan.device_bytes - memory.device.device,
+        device_bytes=needed_bytes(memory),
+        usable_bytes=memory.gpu.usable_bytes,
+        verdict=verdict(memory) or "",
+        price=change.price,
+    )
+
+
+def _chain(request: PlanRequest, plan: Plan) -> Suggestion | None:
+    """The settings taken one after the other until the run fits; None where one alone is enough or all are not."""
+    changes: dict[str, object] = {}
+    labels: list[str] = []
+    best = plan.device_bytes
+    for change in _settings(request):
+        tried = _try(request, plan, _Change("", {**changes, **change.changes}, ""))
+        if tried is None or tried.device_bytes >= best:
+            continue
+        changes, best = {**changes, **change.changes}, tried.device_bytes
+        labels.append(change.label)
+        if tried.verdict == "fits" or len(labels) == MAX_COMBINED:
+            break
+    if len(labels) < 2:
+        return None
+    label = ", ".join([labels[0], *(text[0].lower() + text[1:] for text in labels[1:])])
+    return _try(request, plan, _Change(label, changes, "the costs of each together"))
+
+
+def _settings(request: PlanRequest) -> Iterable[_Change]:
+    """Changes that leave the training objective alone, the cheapest first."""
+    if request.loss == "full":
+        yield _Change("Chunked loss", {"loss": "chunked"}, "no loss of quality; needs a stack that has it")
+    if not request.gradient_checkpointing:
+        yield _Change("Gradient checkpointing", {"gradient_checkpointing": True}, "about a third more compute")
+    if request.attn_implementation == "eager":
+        yield _Change("SDPA attention", {"attn_implementation": "sdpa"}, "none: it is faster too")
+    batch = request.per_device_train_batch_size
+    if batch > 1:
+        steps = request.gradient_accumulation_steps * batch
+        yield _Change(
+            f"Batch 1, accumulated over {steps} steps",
+            {"per_device_train_batch_size": 1, "gradient_accumulation_steps": steps},
+            "the same batch in total; less throughput",
+        )
+    yield from _optimizers(request)
+    quantization = request.quantization_settings
+    if quantization is not None and quantization.upcast_unquantized:
+        yield _Change(
+            "Keep embeddings, head and norms in 16 bits",
+            {"quantization": {"upcast_unquantized": False}},
+            "needs a stack that skips prepare_model_for_kbit_training's upcast",
+        )
+    if request.max_length > 512:
+        half = request.max_length // 2
+        yield _Change(f"Sequences of {half:,} tokens", {"max_length": half}, "longer examples are cut or split")
+
+
+def _optimizers(request: PlanRequest) -> Iterable[_Change]:
+    if request.optim in ("adamw_torch", "adamw_torch_fused", "paged_adamw", "paged_adamw_32bit"):
+        yield _Change("8-bit AdamW", {"optim": "adamw_bnb_8bit"}, "states in 8 bits; published runs show no loss")
+    if request.optim != "paged_adamw_8bit":
+        yield _Change(
+            "Paged 8-bit AdamW", {"optim": "paged_adamw_8bit"}, "states may move to host memory; slower when they do"
+        )
+
+
+def _methods(request: PlanRequest) -> Iterable[_Change]:
+    """Other ways of training, which change what is learnt."""
+    save: dict[str, object] = {"gradient_checkpointing": True}
+    if request.method == "full":
+        yield _Change("LoRA instead of full fine-tuning", {"method": "lora", **save}, "trains adapters only")
+    if request.method != "qlora":
+        yield _Change("QLoRA: a 4-bit base", {"method": "qlora", **save}, "4-bit base, slower steps")
+
+
+def _smallest_card(request: PlanRequest, plan: Plan) -> Suggestion | None:
+    """The card with the least memory on which the run fits as it is."""
+    assert plan.usable_bytes is not None
+    for gpu in sorted(list_gpus(), key=lambda g: g.usable_bytes):
+        if gpu.usable_bytes <= plan.usable_bytes or gpu.vendor != "nvidia":
+            continue
+        tried = _try(request, plan, _Change(f"One {gpu.name}", {"gpu": gpu.key}, "another card"))
+        if tried is not None and tried.verdict == "fits":
+            return tried
+    return None

@@ -1,0 +1,36 @@
+"""RMSNorms that differ from Llama's: where the weight is applied, and in which dtype."""
+
+from planner.memory import ops
+from planner.memory.modules import Context
+from planner.memory.tape import Shape, Value
+
+
+def unit_offset_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:
+    """GemmaRMSNorm.forward (also gemma2, gemma3): ``1 + weight`` applied in float32, then the input's dtype."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    weight = c.parameter(f"{name}.weight", width)
+    output = _normalized(c, ops.to(t, x, "float32"))
+    output = ops.mul(t, output, ops.add_constant(t, ops.to(t, weight, "float32"), "1 + weight"), "normalized and scaled")
+    output = ops.to(t, output, x.dtype)
+    t.scope = before
+    return output
+
+
+def _normalized(c: Context, x: Value) -> Value:
+    """GemmaRMSNorm._norm."""
+    t = c.tape
+    return ops.mul(t, x, ops.rsqrt(t, ops.add_constant(t, ops.mean_last(t, ops.square(t, x)))), "normalized")
+
+
+def late_cast_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:
+    """Olmo2RMSNorm.forward: the weight applied in float32, then the input's dtype."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    weight = c.parameter(f"{name}.weight", width)
+    hidden_states = ops.to(t, x, "float32")
+    variance = ops.mean_last(t, ops.square(t, hidden_states), len(width))
+    hidden_states = ops.mul(t, hidden_states, ops.rsqrt(t, ops.add_constant(t, variance)), "normalized")
+    out = ops.to(t, ops.mul(t, weight, hidden_states, "normalized and scaled", hidden_states.shape), x.dtype)
+    t.scope = before
+    return out

@@ -1,0 +1,65 @@
+"""What a CUDA process needs besides tensors: context, library workspaces, the allocator's slack; and how sure we are.
+
+Everything here is a stated assumption with its source; CPU runs have none of it.
+"""
+
+from dataclasses import dataclass
+from math import erf, log, sqrt
+
+from planner.answer import Certainty
+from planner.units import MIB
+
+#: Context, kernels and driver structures of one process outside torch's allocator, with lazy module loading
+#: (CUDA 11.7 and newer): posted figures run from about 400 MB (pytorch issue 109888) to 0.71 GiB before the first
+#: tensor (stas00 ml-engineering, debug/pytorch.md); the middle of that range is taken.
+CONTEXT_BYTES = 560 * MIB
+
+#: torch's default cuBLAS workspace a handle and stream (aten/src/ATen/cuda/CublasHandlePool.cpp,
+#: parseChosenWorkspaceSize): 4096 KiB x 2 + 16 KiB x 8; 32 MiB from compute capability 9.0 on.
+CUBLAS_WORKSPACE_BYTES = 4096 * 1024 * 2 + 16 * 1024 * 8
+CUBLAS_WORKSPACE_HOPPER_BYTES = 32 * MIB
+
+#: Reserved over allocated: blocks over 1 MiB are cut from segments rounded to 2 MiB (c10 CUDACachingAllocator), and
+#: segments are left partly used as sizes change. One share for all until it is modelled from sizes and lifetimes.
+FRAGMENTATION_SHARE = 0.04
+SEGMENT_BYTES = 2 * MIB
+
+#: Half-widths of the 90% band on device_bytes, by the least certain term.
+BAND: dict[Certainty, float] = {"exact": 0.05, "modelled": 0.10, "fitted": 0.15}
+_Z90 = 1.6448536269514722
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBytes:
+    """The step's tensors as the allocator and the driver see them."""
+
+    runtime: int
+    reserved: int
+    device: int
+    low: int
+    high: int
+
+
+def cublas_workspace_bytes(compute_capability: float | None) -> int:
+    """Workspace torch allocates for cuBLAS at the first matrix product."""
+    if compute_capability is not None and compute_capability >= 9.0:
+        return CUBLAS_WORKSPACE_HOPPER_BYTES
+    return CUBLAS_WORKSPACE_BYTES
+
+
+def device_bytes(peak_bytes: int, device: str, certainty: Certainty) -> DeviceBytes:
+    """From the peak of tensor bytes to what the device shows, with its band."""
+    if device == "cpu":
+        return DeviceBytes(0, peak_bytes, peak_bytes, peak_bytes, peak_bytes)
+    slack = int(peak_bytes * FRAGMENTATION_SHARE)
+    reserved = -(-(peak_bytes + slack) // SEGMENT_BYTES) * SEGMENT_BYTES
+    device_total = reserved + CONTEXT_BYTES
+    width = BAND[certainty]
+    low = max(peak_bytes, int(device_total * (1 - width)))
+    return DeviceBytes(CONTEXT_BYTES, reserved, device_total, low, int(device_total * (1 + width)))
+
+
+def oom_probability(device_total: int, usable_bytes: int, certainty: Certainty) -> float:
+    """Chance that the run needs more than the card offers: log-normal error with the band's width."""
+    sigma = log(1 + BAND[certainty]) / _Z90
+    return round(0.5 * (1 + erf((log(device_total) - log(usable_bytes)) / (sigma * sqrt(2)))), 4)

@@ -1,0 +1,108 @@
+"""Gradients and optimizer states, tensor by tensor, exact to the byte; and what the optimizer's step needs besides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from planner.memory.inventory import Item
+from planner.memory.tape import ITEMSIZE
+from planner.optimizers import Optimizer
+
+#: bitsandbytes keeps tensors of fewer elements in 32 bits (optim/optimizer.py, min_8bit_size).
+MIN_8BIT_NUMEL = 4096
+BLOCK_8BIT = 256
+#: bitsandbytes pages only states of at least this many elements (optim/optimizer.py get_state_buffer).
+MIN_PAGED_NUMEL = 100_000
+SCALAR_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StateBytes:
+    """Bytes of all optimizer states of a run, by kind; `paged` is the part that lives in managed memory."""
+
+    moments: int
+    constants: int
+    scalars: int
+    paged: int
+
+    @property
+    def total(self) -> int:
+        return self.moments + self.constants + self.scalars
+
+
+def gradient_bytes(items: Sequence[Item]) -> int:
+    """Every trainable parameter has a gradient of its own dtype."""
+    return sum(i.elements * ITEMSIZE[i.dtype] for i in items if i.trainable)
+
+
+def state_bytes(optimizer: Optimizer, items: Sequence[Item], device: str) -> StateBytes:
+    """Optimizer states of all trainable tensors.
+
+    Source: torch 2.13 optim/adamw.py (zeros_like of the parameter), bitsandbytes 0.50 optim/optimizer.py
+    (init_state), transformers 5.23 optimization.py (Adafactor).
+    """
+    moments = constants = scalars = paged = 0
+    for item in items:
+        if not item.trainable:
+            continue
+        moments += moment_bytes(optimizer, item) * item.count
+        constants += constant_bytes(optimizer, item) * item.count
+        scalars += scalar_bytes(optimizer, device) * item.count
+        if optimizer.paged and item.numel >= MIN_PAGED_NUMEL:
+            paged += moment_bytes(optimizer, item) * item.count
+    return StateBytes(moments, constants, scalars, paged)
+
+
+def moment_bytes(optimizer: Optimizer, item: Item) -> int:
+    """Bytes of the states of one tensor, without block constants."""
+    if optimizer.state_format == "factored":
+        return _factored_bytes(item)
+    if optimizer.state_format == "parameter":
+        return optimizer.num_states * item.numel * ITEMSIZE[item.dtype]
+    eight_bit = optimizer.state_format == "blockwise_8bit" and item.numel >= MIN_8BIT_NUMEL
+    return optimizer.num_states * item.numel * (1 if eight_bit else 4)
+
+
+def constant_bytes(optimizer: Optimizer, item: Item) -> int:
+    """One float32 absmax a block of 256 elements of an 8-bit state."""
+    if optimizer.state_format != "blockwise_8bit" or item.numel < MIN_8BIT_NUMEL:
+        return 0
+    return optimizer.num_states * -(-item.numel // BLOCK_8BIT) * 4
+
+
+def scalar_bytes(optimizer: Optimizer, device: str) -> int:
+    """torch's AdamW keeps a float32 `step` a tensor, on the device only where the kernel is fused; Adafactor an RMS."""
+    if optimizer.state_format == "factored":
+        return SCALAR_BYTES
+    on_device = optimizer.kernel == "fused" or device == "cpu"
+    return SCALAR_BYTES if optimizer.name.startswith("adamw_torch") and on_device else 0
+
+
+def _factored_bytes(item: Item) -> int:
+    """Adafactor (Shazeer and Stern 2018, algorithm 4): a row and a column of float32 for a matrix."""
+    if len(item.shape) < 2:
+        return item.numel * 4
+    *batch, rows, columns = item.shape
+    return prod(batch) * (rows + columns) * 4
+
+
+def step_workspace_bytes(optimizer: Optimizer, items: Sequence[Item], device: str) -> int:
+    """Temporaries of optimizer.step() at their largest.
+
+    torch's foreach AdamW takes the square root of all second moments at once: one copy of that list
+    (optim/adamw.py _multi_tensor_adamw); on the CPU it goes tensor by tensor with two temporaries of the largest.
+    """
+    trainable = [i for i in items if i.trainable]
+    if optimizer.name == "adamw_torch":
+        if device == "cpu":
+            return max((2 * i.numel * ITEMSIZE[i.dtype] for i in trainable), default=0)
+        return gradient_bytes(items)
+    if optimizer.state_format == "factored":
+        return max((_adafactor_workspace(i) for i in trainable), default=0)
+    return 0
+
+
+def _adafactor_workspace(item: Item) -> int:
+    """float32 copies of a 16-bit gradient and weight, and the update with what it is made from."""
+    copies = 0 if item.dtype == "float32" else 2
+    return (copies + 2) * item.numel * 4

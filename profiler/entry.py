@@ -1,0 +1,103 @@
+"""The developer's entry of profiler.measure and profiler.trace: requests in, JSON lines out.
+
+A line of the input is a request, or {"request", "measured"} as in shared/truth; the differences to "measured" are
+then printed too.
+"""
+
+import json
+import time
+from argparse import ArgumentParser, Namespace
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from planner.schema import PlanRequest, parse_request
+from profiler.measured import Measured
+from profiler.places import phases_of
+from profiler.storages import Birth, Record
+
+Truth = dict[str, int] | None
+
+
+def run_entry(prog: str, description: str, run: Callable[..., Measured], layers: bool = False) -> None:
+    """Read the options, run every request, print."""
+    parser = ArgumentParser(prog=f"python -m {prog}", description=description)
+    parser.add_argument("requests")
+    parser.add_argument("--id", help="only this request; an error then shows its traceback")
+    parser.add_argument("--live", action="store_true", help="list what is live at the peak")
+    parser.add_argument("--events", action="store_true", help="print the last step's events of one layer and the head")
+    if layers:
+        parser.add_argument("--num-layers", type=int, help="trace only the first layers")
+        parser.add_argument("--whole", action="store_true", help="trace all layers instead of extrapolating")
+    options = parser.parse_args()
+    for request, truth in read_requests(options.requests, options.id):
+        _run_one(request, truth, run, options)
+
+
+def read_requests(path: str, only: str | None = None) -> Iterator[tuple[PlanRequest, Truth]]:
+    """The requests of a file, and what was measured of them where the file says it."""
+    with open(path) as lines:
+        for line in lines:
+            data = json.loads(line)
+            request = parse_request(data.get("request", data))
+            if only in (None, request.id):
+                yield request, data.get("measured")
+
+
+def _run_one(request: PlanRequest, truth: Truth, run: Callable[..., Measured], options: Namespace) -> None:
+    chosen = {key: value for key, value in vars(options).items() if key in ("num_layers", "whole") and value}
+    if "whole" in vars(options) and (options.live or options.events):
+        chosen["whole"] = True
+    started = time.perf_counter()
+    try:
+        measured = run(request, **chosen)
+    except Exception as error:  # one bad line must not end the file
+        if options.id:
+            raise
+        print(json.dumps({"id": request.id, "error": f"{type(error).__name__}: {error}"[:300]}), flush=True)
+        return
+    print(json.dumps(_line(request, truth, measured, time.perf_counter() - started)), flush=True)
+    if measured.record is not None and options.live:
+        print_live(measured.record)
+    if measured.record is not None and options.events:
+        print_events(measured.record)
+
+
+def _line(request: PlanRequest, truth: Truth, measured: Measured, seconds: float) -> dict[str, Any]:
+    line = {"id": request.id, "measured": measured.as_dict(), "seconds": round(seconds, 1)}
+    if truth:
+        line["minus_truth"] = {key: getattr(measured, key) - value for key, value in truth.items()}
+        line["peak_ratio"] = round(measured.peak_bytes / truth["peak_bytes"], 5)
+    return line
+
+
+def print_live(record: Record) -> None:
+    """The storages live at the peak, alike ones together, the largest first."""
+    peak = record.events[record.peak_event]
+    phase = list(phases_of(record))[record.peak_event]
+    print(f"peak {record.peak:,} in {phase} at {peak.module or '-'} by {peak.birth.op}")
+    groups: dict[tuple[str, ...], list[Birth]] = defaultdict(list)
+    for birth in record.live_at_peak():
+        phase = "recompute" if birth.recomputed else birth.phase
+        groups[birth.op, phase, str(birth.shape), birth.dtype, _pattern(birth.module)].append(birth)
+    for (op, phase, shape, dtype, module), births in sorted(groups.items(), key=lambda item: -_size(item[1])):
+        print(f"{_size(births):>14,} {len(births):>4} x {op:<44} {phase:<9} {shape:<22} {dtype:<9} {module}")
+
+
+def print_events(record: Record, layer: int = 1) -> None:
+    """Births and ends of the last step in one layer or outside the layers."""
+    for index, (event, phase) in enumerate(zip(record.events, phases_of(record), strict=True)):
+        numbers = [part for part in event.module.split(".") if part.isdigit()]
+        if event.step == record.events[-1].step and (not numbers or numbers[0] == str(layer)):
+            print(
+                f"{index:>6} {event.delta:>+14,} {event.live:>14,} {phase:<15} {event.birth.op:<40} "
+                f"{str(event.birth.shape):<22} {event.birth.dtype:<9} @{event.module}"
+            )
+
+
+def _size(births: list[Birth]) -> int:
+    return sum(birth.num_bytes for birth in births)
+
+
+def _pattern(module: str) -> str:
+    return ".".join("*" if part.isdigit() else part for part in module.split("."))
