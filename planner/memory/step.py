@@ -5,7 +5,9 @@ the layers before it; the gradients it leaves over the layers after it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TypeVar
 
 from planner.architecture.blocks import Architecture, Block
 from planner.memory.dims import Dims, Number, block_dims, block_shape, model_dims, model_shape, value
@@ -36,10 +38,13 @@ class Part:
 
     def highest(self, peaks: Peaks) -> tuple[Number, Snapshot | None]:
         """The largest candidate, and which one it is (None where sizes are arrays)."""
+        sizes = [self.of(monomial) for monomial in peaks.monomials]
         best: Number = 0
         which: Snapshot | None = None
-        for snapshot, merged in zip(peaks.snapshots, peaks.merged, strict=True):
-            total = sum(coefficient * self.of(monomial) for monomial, coefficient in merged.items())
+        for snapshot, terms in zip(peaks.snapshots, peaks.terms, strict=True):
+            total: Number = 0
+            for index, coefficient in terms:
+                total += coefficient * sizes[index]
             if not isinstance(total, int):
                 best = larger(best, total)
             elif total > best:
@@ -132,8 +137,6 @@ def _structure(
 
 
 def _of_block(base: Structure, block: Block, setup: Setup, window_mask: bool) -> Structure:
-    from dataclasses import replace
-
     prefix = f"{block.prefix}.*."
     names = [linear.name for linear in block.linears]
     return replace(
@@ -147,84 +150,89 @@ def _of_block(base: Structure, block: Block, setup: Setup, window_mask: bool) ->
 
 @dataclass(slots=True)
 class Step:
-    """All parts of one step, evaluated; `moments` are the largest sums of each phase without static bytes."""
+    """All parts of one step, evaluated. runs: (layer, how many alike follow each other), in order."""
 
     model: Part
     tape: TapedModel
-    layers: list[Layer]
+    runs: list[tuple[Layer, int]]
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Every layer, in order."""
+        return [layer for layer, count in self.runs for _ in range(count)]
 
     def moments(self) -> list[Composition]:
         """The largest moment of every phase, in order."""
         return [*self._forward(), *self._backward()]
 
     def _forward(self) -> Iterable[Composition]:
-        model, tape, layers = self.model, self.tape, self.layers
+        model, tape, runs = self.model, self.tape, self.runs
         best, at = model.highest(tape.embed)
         yield Composition("forward", best, _pieces(model, at), "none")
         running = model.total(tape.shared)
-        before: list[Layer] = []
-        found = Composition("forward", 0, (), "none")
-        for layer in layers:
-            moment = running + layer.forward
-            if not isinstance(moment, int) or moment > found.bytes:
-                pieces = ((model, tape.shared, 1), *_saved(before), *_pieces(layer.part, layer.forward_at))
-                found = Composition("forward", larger(found.bytes, moment), pieces, "none")
-            running = running + layer.saved
-            before.append(layer)
-        yield found
-        all_saved = sum(layer.saved for layer in layers)
+        highest, where = running, 0
+        for i, (layer, count) in enumerate(runs):
+            moment = running + (count - 1) * layer.saved + layer.forward
+            highest, where = _higher(highest, where, moment, i)
+            running = running + count * layer.saved
+        found, count = runs[where]
+        before = [*runs[:where], (found, count - 1)]
+        pieces = ((model, tape.shared, 1), *_counted(before, "saved"), *_pieces(found.part, found.forward_at))
+        yield Composition("forward", highest, pieces, "none")
+        all_saved = sum(count * layer.saved for layer, count in runs)
         for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):
             best, at = model.highest(peaks)
-            yield Composition(phase, all_saved + best, (*_saved(layers), *_pieces(model, at)), "none")
+            yield Composition(phase, all_saved + best, (*_counted(runs, "saved"), *_pieces(model, at)), "none")
 
     def _backward(self) -> Iterable[Composition]:
-        model, tape, layers = self.model, self.tape, self.layers
-        kept = sum(layer.kept for layer in layers)
+        model, tape, runs = self.model, self.tape, self.runs
+        kept = sum(count * layer.kept for layer, count in runs)
         best, at = model.highest(tape.backward_head)
-        yield Composition("backward head", kept + best, (*_kept(layers), *_pieces(model, at)), "growing")
-        base = kept + model.total(tape.shared_backward)
-        found = Composition("backward layers", 0, (), "growing")
-        for i in range(len(layers) - 1, -1, -1):
-            layer = layers[i]
-            base = base - layer.kept
-            moment = base + layer.backward
-            if not isinstance(moment, int) or moment > found.bytes:
-                pieces = (
-                    (model, tape.shared_backward, 1),
-                    *_kept(layers[:i]),
-                    *_pieces(layer.part, layer.backward_at),
-                    *_gradients(layers[i + 1 :]),
-                )
-                found = Composition("backward layers", larger(found.bytes, moment), pieces, "growing")
-            base = base + layer.gradients
-        yield found
-        left = sum(layer.gradients for layer in layers)
+        yield Composition("backward head", kept + best, (*_counted(runs, "kept"), *_pieces(model, at)), "growing")
+        yield self._backward_layers(kept + model.total(tape.shared_backward))
+        left = sum(count * layer.gradients for layer, count in runs)
         best, at = model.highest(tape.backward_embed)
-        yield Composition("backward embedding", left + best, (*_gradients(layers), *_pieces(model, at)), "growing")
+        pieces = (*_counted(runs, "gradients"), *_pieces(model, at))
+        yield Composition("backward embedding", left + best, pieces, "growing")
+
+    def _backward_layers(self, base: Number) -> Composition:
+        """Within a run bytes change by the same amount a layer, so the largest moment is its first or its last."""
+        runs = self.runs
+        highest: Number = 0
+        where = (0, 0)
+        for i in range(len(runs) - 1, -1, -1):
+            layer, count = runs[i]
+            for done in {0, count - 1}:
+                moment = base - (done + 1) * layer.kept + done * layer.gradients + layer.backward
+                highest, where = _higher(highest, where, moment, (i, done))
+            base = base + count * (layer.gradients - layer.kept)
+        i, done = where
+        found, count = runs[i]
+        pieces = (
+            (self.model, self.tape.shared_backward, 1),
+            *_counted([*runs[:i], (found, count - done - 1)], "kept"),
+            *_pieces(found.part, found.backward_at),
+            *_counted([(found, done), *runs[i + 1 :]], "gradients"),
+        )
+        return Composition("backward layers", highest, pieces, "growing")
+
+
+Where = TypeVar("Where")
+
+
+def _higher(highest: Number, where: Where, moment: Number, here: Where) -> tuple[Number, Where]:
+    """The larger of two moments and its place; for arrays the places are not kept apart."""
+    if not isinstance(moment, int):
+        return larger(highest, moment), where
+    return (moment, here) if moment > highest else (highest, where)
 
 
 def _pieces(part: Part, snapshot: Snapshot | None) -> tuple[tuple[Part, Live, int], ...]:
     return () if snapshot is None else ((part, snapshot.live, 1),)
 
 
-def _counted(layers: Iterable[Layer], attribute: str) -> list[tuple[Part, Live, int]]:
-    counts: dict[int, tuple[Part, Live, int]] = {}
-    for layer in layers:
-        part, live, times = counts.get(id(layer), (layer.part, getattr(layer.tape, attribute), 0))
-        counts[id(layer)] = (part, live, times + 1)
-    return list(counts.values())
-
-
-def _saved(layers: Iterable[Layer]) -> list[tuple[Part, Live, int]]:
-    return _counted(layers, "saved")
-
-
-def _kept(layers: Iterable[Layer]) -> list[tuple[Part, Live, int]]:
-    return _counted(layers, "kept")
-
-
-def _gradients(layers: Iterable[Layer]) -> list[tuple[Part, Live, int]]:
-    return _counted(layers, "gradients")
+def _counted(runs: Iterable[tuple[Layer, int]], attribute: str) -> list[tuple[Part, Live, int]]:
+    return [(layer.part, getattr(layer.tape, attribute), count) for layer, count in runs if count]
 
 
 def build_step(
@@ -236,8 +244,6 @@ def build_step(
     gradients_exist: bool = False,
 ) -> Step:
     """Tape and evaluate every kind of layer and the model around them."""
-    from dataclasses import replace
-
     rank = request.lora_settings.r if request.lora_settings else 0
     base, kinds = structures(request, architecture, setup, int(length), int(batch), gradients_exist)
     dims = model_dims(architecture, batch, length, rank)
@@ -247,8 +253,9 @@ def build_step(
         order |= dict.fromkeys(block.indices, layer)
         if block.indices and block.indices[0] == 0 and not input_gradient(request):
             order[0] = _evaluate(replace(structure, input_requires_grad=False), dims | block_dims(block))
-    first_needs_gradient = replace(base, input_requires_grad=True)
-    return Step(Part(dims), tape_model(first_needs_gradient), [order[i] for i in sorted(order)])
+    ordered = [order[i] for i in sorted(order)]
+    runs = [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(ordered, key=id))]
+    return Step(Part(dims), tape_model(base), runs)
 
 
 def input_gradient(request: PlanRequest) -> bool:

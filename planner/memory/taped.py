@@ -15,10 +15,14 @@ Live = dict[Key, int]
 
 @dataclass(frozen=True)
 class Peaks:
-    """Candidates for the largest sum, those that another one always exceeds left out."""
+    """Candidates for the largest sum, those that another one always exceeds left out.
+
+    terms: of each candidate, (index into monomials, coefficient) pairs.
+    """
 
     snapshots: tuple[Snapshot, ...]
-    merged: tuple[dict[Monomial, int], ...]
+    monomials: tuple[Monomial, ...]
+    terms: tuple[tuple[tuple[int, int], ...], ...]
 
     @classmethod
     def of(cls, snapshots: list[Snapshot]) -> "Peaks":
@@ -29,7 +33,10 @@ class Peaks:
                 continue
             kept = [(m, s) for m, s in kept if not _covers(sums, m)]
             kept.append((sums, snapshot))
-        return cls(tuple(s for _, s in kept), tuple(m for m, _ in kept))
+        monomials = tuple(dict.fromkeys(m for sums, _ in kept for m in sums))
+        index = {m: i for i, m in enumerate(monomials)}
+        terms = tuple(tuple((index[m], c) for m, c in sums.items()) for sums, _ in kept)
+        return cls(tuple(s for _, s in kept), monomials, terms)
 
 
 def _covers(a: dict[Monomial, int], b: dict[Monomial, int]) -> bool:
@@ -79,9 +86,9 @@ def tape_layer(s: Structure) -> TapedLayer:
     out = _run_forward(t, c, family.layer, hidden)
     del hidden
     t.snapshot()
-    saved = _without(t, out)
+    saved = _kept(t, out)
     t.cast_cache.clear()
-    kept = _without(t, out)
+    kept = _kept(t, out)
     forward, t.snapshots, t.phase = t.snapshots, [], "backward"
     if out.node is not None:
         _backward(t, out, t.allocate(("B", "S", "hidden"), out.dtype, "gradient of hidden states"))
@@ -104,6 +111,15 @@ def _backward(t: Tape, out: Value, grad: Value) -> None:
     buffers = {node: [None] * index + [grad]}
     del node, grad
     t.run_backward(buffers)
+
+
+def _kept(t: Tape, out: Value) -> Live:
+    """What a layer holds after its forward: activations, whether saved by the graph or held by a checkpoint."""
+    kept: Live = {}
+    for (label, _, monomial), coefficient in _without(t, out).items():
+        key: Key = (label, "activations", monomial)
+        kept[key] = kept.get(key, 0) + coefficient
+    return kept
 
 
 def _without(t: Tape, *values: Value) -> Live:
