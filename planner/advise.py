@@ -92,6 +92,8 @@ def _chain(request: PlanRequest, plan: Plan) -> Suggestion | None:
     labels: list[str] = []
     best = plan.device_bytes
     for change in _settings(request):
+        if changes.keys() & change.changes.keys():
+            continue
         tried = _try(request, plan, _Change("", {**changes, **change.changes}, ""))
         if tried is None or tried.device_bytes >= best:
             continue

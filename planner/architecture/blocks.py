@@ -1,20 +1,19 @@
 """What a model is made of: linears, other tensors and blocks of layers, with exact shapes and the libraries' names.
 
-Pure data. The readers of planner/architecture/families fill it from a config; memory, methods and throughput read it.
-Names are those of ``model.named_modules()`` in transformers, so that PEFT's target_modules and bitsandbytes' rules
+Pure data: the readers of planner/architecture/families fill it from a config; memory, methods and throughput read
+it. The small ones are named tuples, which take a seventh of a dataclass's time to import. Names are those of ``model.named_modules()`` in transformers, so that PEFT's target_modules and bitsandbytes' rules
 apply to them as they do there.
 """
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 LinearClass = Literal["Linear", "Conv1D", "subclass"]
 TensorRole = Literal["norm", "embedding", "position", "experts", "router", "conv", "other"]
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(NamedTuple):
     """One linear map ``y = x W^T + b``, W of shape [out_features, in_features].
 
     name: path inside its block ("self_attn.q_proj"), or from the model's root where it stands outside the blocks.
@@ -48,8 +47,7 @@ class Linear:
         return self.weight_numel + self.bias_numel
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A parameter outside linears (norm weight, embedding, expert stack, router ...) or a buffer.
 
     dtype: None for the dtype the model is loaded in; a name where the library fixes it (rotary inv_freq: "float32").
@@ -65,8 +63,7 @@ class Tensor:
         return prod(self.shape)
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
+class Attention(NamedTuple):
     """How a layer mixes tokens.
 
     kind: "full" (causal over all tokens), "sliding" (causal over sliding_window tokens), "bidirectional", "cross",
@@ -92,8 +89,7 @@ class Attention:
     dropout: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Mlp:
+class Mlp(NamedTuple):
     """A dense feed-forward part: ``down(act(gate) * up)`` where gated, else ``down(act(up))``."""
 
     intermediate_size: int
@@ -103,8 +99,7 @@ class Mlp:
     dropout: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Moe:
+class Moe(NamedTuple):
     """Mixture of experts: ``num_experts_per_tok`` of ``num_experts`` experts a token, and experts every token takes.
 
     shared_intermediate_size: width of the always-on expert (0: none).

@@ -4,7 +4,6 @@ A family is a Style (what it does differently) and its defaults; the reading is 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -134,7 +133,7 @@ def gated(c: Config, style: Style, layer: Layer) -> Part:
     size = c.size("intermediate_size")
     linears = gated_mlp("mlp", c.size("hidden_size"), size, decided(c, style.mlp_bias))
     if layer.kept:
-        linears = (*linears[:-1], replace(linears[-1], quantizable=False))
+        linears = (*linears[:-1], linears[-1]._replace(quantizable=False))
     return Part(linears, (), Mlp(size, True, c.text(style.activation)))
 
 

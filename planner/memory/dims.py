@@ -24,7 +24,20 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "rotary_dim": rotary,
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
+        "chunk": chunk_tokens(batch, length),
     }
+
+
+#: Tokens of one chunk of a chunked loss (TRL's chunked_nll: 256).
+LOSS_CHUNK_TOKENS = 256
+
+
+def chunk_tokens(batch: Number, length: Number) -> Number:
+    """Tokens whose float32 logits exist at once in a chunked loss."""
+    tokens = batch * length
+    if isinstance(tokens, int):
+        return min(tokens, LOSS_CHUNK_TOKENS)
+    return tokens.clip(max=LOSS_CHUNK_TOKENS)
 
 
 def block_dims(block: Block) -> Dims:

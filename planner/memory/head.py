@@ -45,6 +45,8 @@ def lm_head(c: Context, hidden: Value) -> Value:
     t = c.tape
     if c.structure.checkpointing == "none":
         c.forward_only.clear()
+    if c.structure.loss == "fused":
+        return hidden
     weight = c.parameter("head.weight", ("vocab", "hidden"))
     bias = c.parameter("head.bias", ("vocab",)) if c.structure.head_bias else None
     return dense(t, hidden, weight, bias, ("vocab",))
@@ -54,10 +56,56 @@ def causal_lm_loss(c: Context, logits: Value) -> Value:
     """ForCausalLMLoss (transformers 5.23 loss/loss_utils.py): float32 logits, log-softmax, negative log-likelihood."""
     t = c.tape
     t.phase = "loss"
+    if c.structure.loss == "fused":
+        return fused_linear_loss(c, logits)
+    if c.structure.loss == "chunked":
+        return chunked_loss(c, logits)
     logits = ops.to(t, logits, "float32", "logits")
     labels = t.allocate(("B", "S"), "int64", "padded labels")
     shift_labels = t.allocate(("B", "S"), "int64", "shifted labels")
     return cross_entropy(c, logits, shift_labels)
+
+
+def chunked_loss(c: Context, logits: Value) -> Value:
+    """Cross-entropy chunk by chunk (torchtune's CEWithChunkedOutputLoss, LitGPT's chunked_cross_entropy).
+
+    The logits stay in the model's dtype; float32 copies, log-softmax and its gradient exist for one chunk of tokens.
+    """
+    t = c.tape
+    chunk: Shape = ("chunk", "vocab")
+
+    def backward(grad: Value, saved: Value) -> ops.Grads:
+        work = [t.allocate(chunk, "float32", "chunk of the loss") for _ in range(3)]
+        out = t.allocate(LOGITS, saved.dtype, "logits grad")
+        del work
+        return (out,)
+
+    work = [t.allocate(chunk, "float32", "chunk of the loss") for _ in range(2)]
+    loss = t.op("loss", (1,), "float32", [logits], backward, [logits])
+    del work
+    return loss
+
+
+def fused_linear_loss(c: Context, hidden: Value) -> Value:
+    """Head and loss in one kernel (liger-kernel fused_linear_cross_entropy): gradients made in forward, by chunks.
+
+    A chunk holds about as many logits as the hidden states have elements (chunk size: tokens x hidden / vocab,
+    rounded up to a power of two), once in the model's dtype and once in float32.
+    """
+    t = c.tape
+    weight = c.parameter("head.weight", ("vocab", "hidden"))
+    grads = [t.allocate(hidden.shape, hidden.dtype, "hidden states grad")]
+    if weight.requires_grad:
+        grads.append(t.allocate(weight.shape, weight.dtype, "head grad"))
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        handed: list[Value | None] = [ops.same(value) for value in saved]
+        return (handed[0], handed[1] if len(handed) > 1 else None)
+
+    chunk = [t.allocate(hidden.shape, hidden.dtype, "chunk of logits"), t.allocate(hidden.shape, "float32", "chunk of logits")]
+    loss = t.op("loss", (1,), "float32", [hidden, weight], backward, grads)
+    del chunk
+    return loss
 
 
 def cross_entropy(c: Context, source: Value, target: Value) -> Value:

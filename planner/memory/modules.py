@@ -109,18 +109,15 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     shape = (*x.shape[:2], *out)
     before = x.shape
 
-    def dequantize() -> Value:
-        absmax = _absmax(t, weight) if s.double_quant else None
-        return _dequantized(t, weight, s.compute_dtype, absmax)
-
     def backward(grad: Value) -> ops.Grads:
-        dense_weight = dequantize()
+        dense_weight = _dequantized(c, weight, grad.dtype)
         result = t.allocate(before, grad.dtype, "linear grad")
         del dense_weight
         return (result,)
 
     node = t.record([x], backward)
-    dense_weight = dequantize()
+    # on the CPU the whole product is one operator, whose inner tensors are no storages of torch
+    dense_weight = _dequantized(c, weight, x.dtype) if s.device == "cuda" else None
     y = t.allocate(shape, x.dtype, "output")
     del dense_weight, b
     if node is not None:
@@ -129,16 +126,13 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     return ops.to(t, y, given, "4-bit output")
 
 
-def _absmax(t: Tape, weight: Shape) -> Value:
-    """The block constants restored to float32 from their second quantization: one a block of 64."""
-    raw = t.allocate((*weight, "per_64"), "float32", "block constants")
-    out = t.allocate((*weight, "per_64"), "float32", "block constants")
-    del raw
-    return out
-
-
-def _dequantized(t: Tape, weight: Shape, dtype: str, absmax: Value | None) -> Value:
-    return t.allocate(weight, dtype, "dequantized weight")
+def _dequantized(c: Context, weight: Shape, dtype: str) -> Value:
+    """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast if asked."""
+    t, s = c.tape, c.structure
+    absmax = t.allocate((*weight, "per_64"), "float32", "block constants") if s.double_quant else None
+    dense_weight = t.allocate(weight, s.dtype, "dequantized weight")
+    del absmax
+    return ops.to(t, dense_weight, dtype)
 
 
 def _adapted(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
@@ -232,7 +226,7 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: 
     """sdpa_attention_forward: a mask makes transformers repeat K and V to all heads; without one they stay grouped."""
     t = c.tape
     if grouped and c.mask is not None:
-        key, value = repeat_kv(t, key, query.shape), repeat_kv(t, value, query.shape)
+        key, value = repeat_kv(c, key, query.shape), repeat_kv(c, value, query.shape)
     if t.autocast:
         query, key, value = autocast(t, query), autocast(t, key), autocast(t, value)
     out = fused_attention(t, query, key, value, additive_mask(c, query.dtype))
@@ -277,9 +271,12 @@ def softcapped(t: Tape, x: Value, label: str) -> Value:
     return x
 
 
-def repeat_kv(t: Tape, x: Value, shape: Shape) -> Value:
-    """repeat_kv: [B, kv_heads, S, d] copied to [B, heads, S, d]."""
-    return ops.expand_copy(t, x, (*shape[:3], *x.shape[3:]))
+def repeat_kv(c: Context, x: Value, shape: Shape) -> Value:
+    """repeat_kv: [B, kv_heads, S, d] copied to [B, heads, S, d]; a view of stride 0 where there is one key head."""
+    repeated = (*shape[:3], *x.shape[3:])
+    if c.structure.block.multi_query:
+        return ops.expand_view(c.tape, x, repeated)
+    return ops.expand_copy(c.tape, x, repeated)
 
 
 def batched_matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
@@ -299,8 +296,8 @@ def eager_attention(
     """eager_attention_forward: S x S scores, mask, softmax in float32 and its 16-bit copy, for each head."""
     t = c.tape
     scores: Shape = (*query.shape[:3], "S")
-    key_states = repeat_kv(t, key, query.shape) if grouped else key
-    value_states = repeat_kv(t, value, query.shape) if grouped else value
+    key_states = repeat_kv(c, key, query.shape) if grouped else key
+    value_states = repeat_kv(c, value, query.shape) if grouped else value
     attn_weights = ops.scale(t, batched_matmul(c, query, key_states, scores, "scores"), "scaled scores")
     if softcap:
         attn_weights = softcapped(t, attn_weights, "scores")

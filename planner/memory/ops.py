@@ -82,6 +82,16 @@ def expand_copy(t: Tape, x: Value, shape: Shape) -> Value:
     return t.op("repeat_kv", shape, x.dtype, [x], backward)
 
 
+def expand_view(t: Tape, x: Value, shape: Shape) -> Value:
+    """expand and reshape where the layout allows a view (one key head for all); backward sums the gradient back."""
+    before = x.shape
+
+    def backward(grad: Value) -> Grads:
+        return (t.allocate(before, grad.dtype, "sum grad"),)
+
+    return t.op("repeat_kv", shape, x.dtype, [x], backward, view=x, contiguous=False)
+
+
 def to(t: Tape, x: Value, dtype: str, label: str = "to") -> Value:
     """Tensor.to(dtype): the same tensor where nothing changes, else a copy (ToCopyBackward casts back)."""
     if x.dtype == dtype:

@@ -52,7 +52,7 @@ def llama4_mixer(c: Config, style: Style, layer: Layer) -> Mixer:
     """Queries and keys are normed, without weights, where there are rotary positions."""
     mixer = attend(c, style, layer)
     normed = layer.rope and c.flag("use_qk_norm")
-    return mixer._replace(attention=replace(mixer.attention, qk_norm="head" if normed else "none"))
+    return mixer._replace(attention=mixer.attention._replace(qk_norm="head" if normed else "none"))
 
 
 def llama4_mlp(c: Config, style: Style, layer: Layer) -> Part:
@@ -142,7 +142,7 @@ def mllama_mixer(c: Config, style: Style, layer: Layer) -> Mixer:
         return attend(c, style, layer)
     sizes = heads_of(c, head_dim=None)
     gates = (Tensor("cross_attn_attn_gate", (1,)), Tensor("cross_attn_mlp_gate", (1,)))
-    norms = tuple(replace(t, name=t.name.replace("self_attn", "cross_attn")) for t in head_norms(c, sizes))
+    norms = tuple(t._replace(name=t.name.replace("self_attn", "cross_attn")) for t in head_norms(c, sizes))
     attention = Attention(
         kind="cross",
         num_heads=sizes.heads,
@@ -231,7 +231,7 @@ def mllama(given: Mapping[str, object]) -> Architecture:
     project = Linear("model.multi_modal_projector", hidden, seen.size("vision_output_dim"), True)
     body = decoder_body(text, MLLAMA_TEXT, "model.language_model")
     table = "model.language_model.embed_tokens.weight"
-    tensors = tuple(replace(t, shape=(vocab + 8, hidden)) if t.name == table else t for t in body.tensors)
+    tensors = tuple(t._replace(shape=(vocab + 8, hidden)) if t.name == table else t for t in body.tensors)
     decoder = body._replace(tensors=tensors)
     body = joined(mllama_vision(seen, "model.vision_model"), Body(linears=(project,)), decoder)
     return assemble(c, text, MLLAMA_TEXT, body, False)

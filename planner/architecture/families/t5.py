@@ -6,7 +6,6 @@ and from_pretrained leaves it untied. The reader follows the checkpoint.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
 from planner.architecture.blocks import Architecture, Attention, Block, Linear, Mlp, Tensor
@@ -50,8 +49,8 @@ def attention(c: Config, sizes: Heads, kind: str) -> Attention:
         dropout=c.share("dropout_rate"),
     )
     if kind == "encoder":
-        return replace(layer, kind="bidirectional")
-    return replace(layer, kind="cross", position="none") if kind == "cross" else layer
+        return layer._replace(kind="bidirectional")
+    return layer._replace(kind="cross", position="none") if kind == "cross" else layer
 
 
 def projections(prefix: str, sizes: Heads) -> tuple[Linear, ...]:

@@ -1,0 +1,62 @@
+"""The edge to the person: every way a command can end becomes an exit code and at most one line on stderr."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Literal
+
+import click
+
+from planner.errors import PlannerError
+
+FITS: Literal[0] = 0
+DOES_NOT_FIT: Literal[1] = 1
+BAD_INPUT: Literal[2] = 2
+INTERRUPTED = 130
+
+
+def exit_code(run: Callable[[], object]) -> int:
+    """Run a command; its int result is the exit code, None is 0."""
+    try:
+        result = run()
+        sys.stdout.flush()
+    except click.UsageError as error:
+        return _refuse(_usage(error))
+    except click.ClickException as error:
+        return _refuse(error.format_message())
+    except PlannerError as error:
+        return _refuse(error.message)
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:
+        return _unexpected(error)
+    return result if isinstance(result, int) else FITS
+
+
+def _refuse(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return BAD_INPUT
+
+
+def _usage(error: click.UsageError) -> str:
+    where = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+    return error.format_message().rstrip(".") + where
+
+
+def _reader_gone() -> int:
+    """The reader of the pipe has seen enough: say nothing, not even at the interpreter's last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FITS
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("TUNEBUDGET_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exc()
+    return _refuse(
+        f"unexpected {type(error).__name__}: {error}: a fault of this program, please report it with the command "
+        "you ran; TUNEBUDGET_DEBUG=1 shows the traceback"
+    )

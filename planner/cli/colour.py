@@ -1,0 +1,45 @@
+"""Writes a report on a terminal; imported only there, because rich takes time to import."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
+
+from planner.report import Block, Column, Style, Table, Text
+
+_STYLES: dict[Style, str] = {
+    "fits": "bold green",
+    "tight": "bold yellow",
+    "does not fit": "bold red",
+    "text": "",
+    "note": "dim",
+}
+
+
+def print_colour(blocks: Iterable[Block]) -> None:
+    """Write blocks in colour, tables fitted to the terminal."""
+    console = Console(highlight=False)
+    for block in blocks:
+        if isinstance(block, Text):
+            console.print(RichText(block.text, _STYLES[block.style]))
+        else:
+            console.print()
+            console.print(_table(block))
+
+
+def _table(table: Table) -> RichTable:
+    rich = RichTable(title=table.title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in table.columns:
+        rich.add_column(column.heading, justify="right" if column.kind == "number" else "left", no_wrap=column.kind != "text")
+    for row in table.rows:
+        cells = (_cell(cell, column) for cell, column in zip(row, table.columns, strict=True))
+        rich.add_row(*cells)
+    return rich
+
+
+def _cell(cell: str, column: Column) -> RichText:
+    if column.kind == "bar":
+        return RichText(cell.replace("#", "\u2588"), "blue")
+    verdicts: dict[str, str] = dict(_STYLES)
+    return RichText(cell, verdicts.get(cell, ""))

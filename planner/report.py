@@ -1,0 +1,231 @@
+"""What a person reads of a plan: the answer first, then the parts, then what to change. Words and tables, no output.
+
+A report is a sequence of blocks; planner/cli/output.py writes them as plain text or in colour.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from planner.advise import Suggestion
+from planner.answer import CATEGORIES, PHASE_NAMES, Category, Plan
+from planner.schema import PlanRequest
+from planner.units import format_count, format_gib
+
+Style = Literal["fits", "tight", "does not fit", "text", "note"]
+
+CATEGORY_NAMES: dict[Category, str] = {
+    "weights": "weights",
+    "gradients": "gradients",
+    "optimizer": "optimizer states",
+    "activations": "activations",
+    "logits": "logits and loss",
+    "workspace": "workspace",
+    "runtime": "CUDA context",
+}
+BAR_WIDTH = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    style: Style = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """kind: "text" is set left, "number" right, "bar" is a row of # signs."""
+
+    heading: str
+    kind: Literal["text", "number", "bar"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under a title."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+Block = Text | Table
+Report = tuple[Block, ...]
+
+
+def fit_report(
+    request: PlanRequest,
+    plan: Plan,
+    card: str,
+    largest_batch: int | None,
+    longest_sequence: int | None,
+    suggestions: Sequence[Suggestion],
+) -> Report:
+    """The answer to "will it fit": verdict, parts, what fits, what to change."""
+    changes = (suggestion_table(suggestions),) if suggestions else ()
+    return (
+        *answer(request, plan, card),
+        parts_table(plan),
+        Text(limits_text(request, largest_batch, longest_sequence)),
+        *changes,
+        *_notes(plan),
+    )
+
+
+def plan_report(request: PlanRequest, plan: Plan, card: str | None) -> Report:
+    """The whole estimate: the answer, the parts, the timeline of a step and every term of the ledger."""
+    return (
+        *answer(request, plan, card),
+        Text(totals_text(plan)),
+        parts_table(plan),
+        timeline_table(plan),
+        ledger_table(plan),
+        *_notes(plan),
+    )
+
+
+def answer(request: PlanRequest, plan: Plan, card: str | None) -> Report:
+    """The verdict in one line, and what it rests on in the next."""
+    verdict = f": {plan.verdict}" if plan.verdict else ""
+    title = f"{plan.model}, {plan.method}, {_step(request)}{_where(request, card)}{verdict}."
+    return Text(title, plan.verdict or "text"), Text(f"{needs_text(plan)} {_peak_text(plan)}")
+
+
+def needs_text(plan: Plan) -> str:
+    """What it needs, and what the card offers."""
+    needs = f"It needs {format_gib(plan.device_bytes)} (estimated; {_band(plan)})"
+    if plan.usable_bytes is None or plan.headroom_bytes is None:
+        return f"{needs}."
+    offers = f"; the card offers {format_gib(plan.usable_bytes)}"
+    if plan.verdict == "tight":
+        return f"{needs}{offers}, within the band: it runs out of memory with a chance of {plan.oom_probability:.0%}."
+    left = f"{format_gib(abs(plan.headroom_bytes))} {'left' if plan.headroom_bytes >= 0 else 'too little'}"
+    return f"{needs}{offers}: {left}."
+
+
+def parts_table(plan: Plan) -> Table:
+    """What is live at the peak by category, and what the allocator adds; the rows sum to the total."""
+    parts = [(CATEGORY_NAMES[c], int(getattr(plan, f"{c}_bytes"))) for c in CATEGORIES]
+    parts.append(("allocator's slack", plan.device_bytes - plan.peak_bytes - plan.runtime_bytes))
+    rows = [(name, format_gib(b), f"{b / plan.device_bytes:.0%}", _bar(b, plan.device_bytes)) for name, b in parts if b]
+    rows.append(("total", format_gib(plan.device_bytes), "100%", ""))
+    columns = (Column("part"), Column("memory", "number"), Column("share", "number"), Column("", "bar"))
+    return Table("At the peak", columns, tuple(rows))
+
+
+def limits_text(request: PlanRequest, largest_batch: int | None, longest_sequence: int | None) -> str:
+    """The largest batch and the longest sequence that fit, the rest of the request as it is."""
+    batch, length = request.per_device_train_batch_size, request.max_length
+    if longest_sequence is None:
+        shortest = f"At batch {batch} no sequence fits, however short."
+        return shortest if batch == 1 or largest_batch is None else f"{shortest} {_largest(length, largest_batch)}"
+    longest = f"Longest sequence that fits at batch {batch}: {longest_sequence:,} tokens."
+    return f"{_largest(length, largest_batch)} {longest}"
+
+
+def suggestion_table(suggestions: Sequence[Suggestion]) -> Table:
+    """Each change, what it saves, what it leads to, and its price."""
+    rows = tuple(
+        (s.label, format_gib(s.saves_bytes), format_gib(s.device_bytes), s.verdict, s.price) for s in suggestions
+    )
+    headings = (Column("change"), Column("saves", "number"), Column("then needs", "number"))
+    return Table("What to change", (*headings, Column("then"), Column("price")), rows)
+
+
+def timeline_table(plan: Plan) -> Table:
+    """The largest moment of each phase of a step."""
+    top = max((moment.total_bytes for moment in plan.timeline), default=0)
+    rows = tuple(
+        (PHASE_NAMES[m.phase], format_gib(m.total_bytes), _bar(m.total_bytes, top)) for m in plan.timeline
+    )
+    return Table("One step, phase by phase", (Column("phase"), Column("live", "number"), Column("", "bar")), rows)
+
+
+def ledger_table(plan: Plan) -> Table:
+    """Every term of the peak with its formula, lifetime and source."""
+    rows = tuple(
+        (
+            t.name,
+            t.category,
+            format_gib(t.bytes),
+            t.formula,
+            f"{PHASE_NAMES[t.born]} to {PHASE_NAMES[t.freed]}",
+            t.certainty,
+            t.source,
+        )
+        for t in plan.terms
+    )
+    columns = (Column("term"), Column("category"), Column("memory", "number"), Column("bytes ="))
+    return Table("Ledger of the peak", (*columns, Column("lives"), Column("certainty"), Column("source")), rows)
+
+
+def comparison_table(plans: Sequence[Plan], best: Plan | None = None) -> Table:
+    """One line a plan: method, card, need, band, headroom and verdict; `best` is marked."""
+    with_card = any(plan.gpu for plan in plans)
+    columns = [Column("method"), Column("trains", "number"), Column("needs", "number"), Column("90% band", "number")]
+    if with_card:
+        columns[1:1] = [Column("gpu")]
+        columns += [Column("left", "number"), Column("verdict")]
+    rows = tuple(_comparison_row(plan, with_card, plan is best) for plan in plans)
+    return Table("Side by side", tuple(columns), rows)
+
+
+def totals_text(plan: Plan) -> str:
+    """Counts, and the figures other tools show."""
+    share = plan.trainable_params / plan.total_params if plan.total_params else 0
+    return (
+        f"{format_count(plan.total_params)} parameters, {format_count(plan.trainable_params)} trained ({share:.2%}). "
+        f"Allocated at the peak (max_memory_allocated): {format_gib(plan.peak_bytes)}; reserved: "
+        f"{format_gib(plan.reserved_bytes)}; on the device (nvidia-smi): {format_gib(plan.device_bytes)}; between "
+        f"steps: {format_gib(plan.steady_bytes)}. Host memory to load: {format_gib(plan.host_bytes)}; disk: "
+        f"{format_gib(plan.disk_bytes)}; trained weights as saved: {format_gib(plan.adapter_bytes)}."
+    )
+
+
+def _comparison_row(plan: Plan, with_card: bool, marked: bool) -> tuple[str, ...]:
+    trains, needs = format_count(plan.trainable_params), format_gib(plan.device_bytes)
+    if not with_card:
+        return plan.method, trains, needs, _band(plan)
+    headroom = "" if plan.headroom_bytes is None else format_gib(plan.headroom_bytes)
+    verdict = f"{plan.verdict or ''}{' <- below' if marked else ''}"
+    return plan.method, plan.gpu or "", trains, needs, _band(plan), headroom, verdict
+
+
+def _step(request: PlanRequest) -> str:
+    checkpointing = ", gradient checkpointing" if request.gradient_checkpointing else ""
+    return f"{request.per_device_train_batch_size} x {request.max_length:,} tokens{checkpointing}"
+
+
+def _where(request: PlanRequest, card: str | None) -> str:
+    cards = request.num_gpus * request.num_nodes
+    if request.device == "cpu":
+        return ", on the CPU"
+    if card is None:
+        return ""
+    return f", on one {card}" if cards == 1 else f", on each of {cards:,} x {card}"
+
+
+def _peak_text(plan: Plan) -> str:
+    return f"The peak falls in the phase: {PHASE_NAMES[plan.peak_phase]}."
+
+
+def _band(plan: Plan) -> str:
+    low, unit = format_gib(plan.low_bytes).split(" ")
+    high, high_unit = format_gib(plan.high_bytes).split(" ")
+    return f"{low} to {high} {unit}" if unit == high_unit else f"{low} {unit} to {high} {high_unit}"
+
+
+def _largest(length: int, largest_batch: int | None) -> str:
+    if largest_batch is None:
+        return f"At {length:,} tokens no batch fits."
+    return f"Largest batch that fits at {length:,} tokens: {largest_batch:,}."
+
+
+def _bar(part: int, whole: int) -> str:
+    return "#" * round(BAR_WIDTH * part / whole) if whole else ""
+
+
+def _notes(plan: Plan) -> Report:
+    return tuple(Text(f"Note: {note}", "note") for note in plan.notes)
