@@ -101,13 +101,25 @@ def check(request: PlanRequest, architecture: Architecture) -> None:
 
     Raises RequestError for a sequence longer than a table of learned positions.
     """
-    for tensor in architecture.tensors:
-        if tensor.role == "position" and request.max_length > tensor.shape[0]:
-            raise RequestError(
-                f"max_length {request.max_length}: this {architecture.model_type} has learned positions for "
-                f"{tensor.shape[0]} tokens: use max_length <= {tensor.shape[0]}",
-                "max_length",
-            )
+    limit = learned_positions(architecture)
+    if limit is not None and request.max_length > limit:
+        raise RequestError(
+            f"max_length {request.max_length}: this {architecture.model_type} has learned positions for "
+            f"{limit} tokens: use max_length <= {limit}",
+            "max_length",
+        )
+
+
+#: Rows of a table of learned positions that no token uses: OPT and RoBERTa count from their padding index.
+_POSITION_OFFSETS = {"opt": 2, "roberta": 2}
+
+
+def learned_positions(architecture: Architecture) -> int | None:
+    """Tokens that a table of learned positions has room for; None for models without one (rotary, alibi ...)."""
+    tables = [t for t in architecture.tensors if t.role == "position" and "vision" not in t.name and "visual" not in t.name]
+    if not tables:
+        return None
+    return tables[0].shape[0] - _POSITION_OFFSETS.get(architecture.model_type, 0)
 
 
 def estimate(request: PlanRequest) -> Plan:

@@ -89,8 +89,14 @@ def plan_report(request: PlanRequest, plan: Plan, card: str | None) -> Report:
 def answer(request: PlanRequest, plan: Plan, card: str | None) -> Report:
     """The verdict in one line, and what it rests on in the next."""
     verdict = f": {plan.verdict}" if plan.verdict else ""
-    title = f"{plan.model}, {plan.method}, {_step(request)}{_where(request, card)}{verdict}."
+    title = f"{plan.model}, {plan.method}, {step_text(request)}{_where(request, card)}{verdict}."
     return Text(title, plan.verdict or "text"), Text(f"{needs_text(plan)} {_peak_text(plan)}")
+
+
+def step_text(request: PlanRequest) -> str:
+    """The size of one step."""
+    checkpointing = ", gradient checkpointing" if request.gradient_checkpointing else ""
+    return f"{request.per_device_train_batch_size} x {request.max_length:,} tokens{checkpointing}"
 
 
 def needs_text(plan: Plan) -> str:
@@ -191,11 +197,6 @@ def _comparison_row(plan: Plan, with_card: bool, marked: bool) -> tuple[str, ...
     headroom = "" if plan.headroom_bytes is None else format_gib(plan.headroom_bytes)
     verdict = f"{plan.verdict or ''}{' <- below' if marked else ''}"
     return plan.method, plan.gpu or "", trains, needs, _band(plan), headroom, verdict
-
-
-def _step(request: PlanRequest) -> str:
-    checkpointing = ", gradient checkpointing" if request.gradient_checkpointing else ""
-    return f"{request.per_device_train_batch_size} x {request.max_length:,} tokens{checkpointing}"
 
 
 def _where(request: PlanRequest, card: str | None) -> str:

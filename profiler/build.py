@@ -17,14 +17,15 @@ TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16":
 Batch = dict[str, torch.Tensor]
 
 
-def check_supported(request: PlanRequest, traced: bool = False) -> tuple[str, ...]:
+def check_supported(request: PlanRequest, config: Any, traced: bool = False) -> tuple[str, ...]:
     """Refuse what these steps cannot do; say as notes what they do differently."""
     if request.loss != "full":
         raise RequestError(f"loss={request.loss!r} is not run by the profiler: it runs transformers' own loss ('full')")
     if request.attn_implementation == "flash_attention_2" and not traced:
         raise RequestError("attn_implementation='flash_attention_2' needs a GPU: use 'sdpa' or 'eager' on a CPU")
+    asked, used = request.attn_implementation, attention_of(request, config)
     notes = {
-        "attn_implementation flash_attention_2 is traced as sdpa": request.attn_implementation == "flash_attention_2",
+        f"attn_implementation {asked}: {config.model_type} runs as {used}": asked != used,
         "padding packed runs as one full sequence without a mask": request.padding == "packed",
         "one device, nothing sharded": request.num_gpus * request.num_nodes > 1,
         "device cuda: run through the libraries' CPU code": request.device == "cuda",
@@ -32,10 +33,17 @@ def check_supported(request: PlanRequest, traced: bool = False) -> tuple[str, ..
     return tuple(note for note, applies in notes.items() if applies)
 
 
+def attention_of(request: PlanRequest, config: Any) -> str:
+    """The implementation that runs: flash_attention_2 as sdpa, and sdpa as eager where the model has none."""
+    if request.attn_implementation == "eager":
+        return "eager"
+    return "sdpa" if getattr(_model_class(config), "_supports_sdpa", False) else "eager"
+
+
 def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Module:
     """The model as it stands before the first step: loaded, quantized, adapted, in training mode."""
-    attention = "sdpa" if request.attn_implementation == "flash_attention_2" else request.attn_implementation
-    model = _from_config(config, device, dtype=TORCH_DTYPES[request.dtype], attn_implementation=attention)
+    options = {"dtype": TORCH_DTYPES[request.dtype], "attn_implementation": attention_of(request, config)}
+    model = _from_config(config, device, **options)
     if request.quantization_settings is not None:
         from profiler.quantize import quantize
 
@@ -54,22 +62,22 @@ def bare_model(config: Any) -> nn.Module:
 
 def _from_config(config: Any, device: str, **options: Any) -> nn.Module:
     with torch.device(device):
-        model: nn.Module = _auto_class(config).from_config(config, **options)
+        model: nn.Module = _model_class(config)._from_config(config, **options)
     return model
 
 
-def _auto_class(config: Any) -> Any:
-    """The Auto class that fine-tunes models of this config with input_ids and labels."""
-    import transformers
+def _model_class(config: Any) -> Any:
+    """The class that fine-tunes models of this config with input_ids and labels, as the Auto classes know it."""
     from transformers.models.auto import modeling_auto
 
-    for mapping, auto_class in (
-        (modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING, transformers.AutoModelForCausalLM),
-        (modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, transformers.AutoModelForSeq2SeqLM),
-        (modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, transformers.AutoModelForImageTextToText),
+    for mapping in (
+        modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING,
+        modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
     ):
         if type(config) in mapping:
-            return auto_class
+            found = mapping[type(config)]
+            return found[0] if isinstance(found, tuple | list) else found
     raise RequestError(f"model_type {config.model_type!r}: the profiler runs language models only", "model")
 
 

@@ -27,7 +27,10 @@ def _from_fields(fields: Fields) -> Any:
     if "model_type" not in fields:
         raise RequestError("model: a config needs its model_type", "model")
     rest = {key: value for key, value in fields.items() if key != "model_type"}
-    return AutoConfig.for_model(fields["model_type"], **rest)
+    config = AutoConfig.for_model(fields["model_type"], **rest)
+    if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+        config.decoder_start_token_id = config.pad_token_id or 0  # labels are shifted right from it
+    return config
 
 
 def _cut(fields: Fields, config: Any, num_layers: int) -> Fields:

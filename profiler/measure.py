@@ -23,9 +23,9 @@ NUM_STEPS = 2
 
 def measure(request: PlanRequest) -> Measured:
     """Build the request's model on the CPU and run real steps."""
-    notes = check_supported(request)
-    torch.manual_seed(0)
     config = build_config(request)
+    notes = check_supported(request, config)
+    torch.manual_seed(0)
     model = build_model(request, config)
     optimizer = build_optimizer(request.optim, trainable_parameters(model))
     return follow_steps(request, model, optimizer, config.get_text_config().vocab_size, notes)

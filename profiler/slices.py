@@ -34,14 +34,25 @@ class Slices:
 
 def find_slices(request: PlanRequest, config: Any) -> Slices | None:
     """Slices of the config's layers; None where the model is too shallow or its layers do not repeat."""
+    if config.is_encoder_decoder:
+        return None
     depth = num_layers_of(config)
     signatures = layer_signatures(config, depth)
     found = [s for period in range(1, depth // 4 + 1) if (s := _slices(signatures, period)) is not None]
     best = min(found, key=lambda s: s.large, default=None)
     if best is None:
         return None
-    cut = build_config(request, best.large)
-    return best if layer_signatures(cut, best.large) == signatures[: best.large] else None
+    return best if _repeats(request, best.large, signatures) else None
+
+
+def _repeats(request: PlanRequest, depth: int, signatures: list[Signature]) -> bool:
+    """Whether a model cut to this depth has the first layers of the deep one."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    try:
+        return layer_signatures(build_config(request, depth), depth) == signatures[:depth]
+    except (StrictDataclassError, ValueError):  # a config that ties other fields to the depth cannot be cut
+        return False
 
 
 def _slices(signatures: list[Signature], period: int) -> Slices | None:

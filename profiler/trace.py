@@ -21,8 +21,8 @@ from profiler.slices import find_slices
 
 def trace(request: PlanRequest, num_layers: int | None = None, whole: bool = False) -> Measured:
     """Trace a request: all its layers, the first num_layers, or two slices that stand for them (the default)."""
-    notes = check_supported(request, traced=True)
     config = build_config(request, num_layers)
+    notes = check_supported(request, config, traced=True)
     slices = None if whole or num_layers is not None else find_slices(request, config)
     if slices is None:
         return _trace_config(request, config, notes)

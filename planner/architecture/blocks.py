@@ -1,8 +1,9 @@
 """What a model is made of: linears, other tensors and blocks of layers, with exact shapes and the libraries' names.
 
 Pure data: the readers of planner/architecture/families fill it from a config; memory, methods and throughput read
-it. The small ones are named tuples, which take a seventh of a dataclass's time to import. Names are those of ``model.named_modules()`` in transformers, so that PEFT's target_modules and bitsandbytes' rules
-apply to them as they do there.
+it. The small ones are named tuples, which take a seventh of a dataclass's time to import. Names are those of
+``model.named_modules()`` in transformers, so that PEFT's target_modules and bitsandbytes' rules apply to them as they
+do there.
 """
 
 from dataclasses import dataclass, field

@@ -28,11 +28,12 @@ from planner.architecture.parts import (
 class Layer(NamedTuple):
     """What makes one layer differ from another.
 
-    window: its sliding window. sparse: experts, no MLP. rope: rotary positions. linear: the family's other mixer
+    window: its sliding window; local: of the kind that slides, window or not. sparse: experts, no MLP. rope: rotary positions. linear: the family's other mixer
     (linear attention, cross-attention). kept: transformers keeps its last linear out of quantization.
     """
 
     window: int | None = None
+    local: bool = False
     sparse: bool = False
     rope: bool = True
     linear: bool = False
@@ -61,6 +62,7 @@ class Style(NamedTuple):
     qkv_bias, out_bias, mlp_bias, head_bias: always, never, or the name of the config's flag.
     mixer, mlp, layers: None for plain attention, a gated MLP, layers that are all alike.
     partial_rotary: the family's share of head_dim that is rotated; None where it rotates all of it unless scaled.
+    head_dim: the field that may name the width of a head; "" where the family always splits hidden_size.
     rope_width: the field that names the rotated width, where it is not head_dim (deepseek).
     rope_kinds: kinds of layers with rotary buffers of their own (gemma3, olmo3).
     buffers: further buffers of the layers, named from the model's root.
@@ -73,6 +75,7 @@ class Style(NamedTuple):
     mlp_bias: bool | str = False
     head_bias: bool | str = False
     out: str = "o_proj"
+    head_dim: str = "head_dim"
     fused_qkv: bool = False
     q_gate: bool = False
     qk_norm: Callable[[Config, Heads], tuple[Tensor, ...]] | None = None
@@ -169,7 +172,7 @@ def attention_linears(c: Config, style: Style, sizes: Heads) -> tuple[Linear, ..
 
 def attend(c: Config, style: Style, layer: Layer) -> Mixer:
     """Attention over separate or fused projections."""
-    sizes = heads_of(c)
+    sizes = heads_of(c, head_dim=style.head_dim or None)
     qk_norm = style.qk_norm(c, sizes) if style.qk_norm else ()
     extra = style.extra(c, sizes) if style.extra else ()
     attention = Attention(
@@ -217,8 +220,8 @@ def decoder_body(c: Config, style: Style, root: str = "model") -> Body:
     blocks = grouped(f"{root}.layers", layers, lambda layer: block(c, style, layer))
     kinds = style.rope_kinds
     if kinds != ("",):
-        sliding = {bool(layer.window) for layer in layers}
-        kinds = tuple(k for k in kinds if k.startswith("sliding") in sliding)
+        local = {layer.local for layer in layers}
+        kinds = tuple(kind for kind in kinds if kind.startswith("sliding") in local)
     scale = (Tensor(f"{root}.embed_tokens.embed_scale", (), "other"),) if style.scaled_embedding else ()
     width = c.size(style.rope_width) if style.rope_width else heads_of(c).head_dim
     buffers = style.buffers(c, root, layers) if style.buffers else ()

@@ -15,14 +15,14 @@ def window(c: Config, name: str = "sliding_window") -> int | None:
 
 def windowed(c: Config) -> Sequence[Layer]:
     """Every layer has the config's sliding window, if it names one (mistral, phi3)."""
-    return [Layer(window=window(c))] * c.layers()
+    return [Layer(window(c))] * c.layers()
 
 
 def typed(c: Config, default: Callable[[int], str], size: int | None) -> Sequence[Layer]:
     """Layers by layer_types, or by the family's pattern where the config has none."""
     num_layers = c.layers()
     types = c.kinds("layer_types", num_layers, ATTENTION_TYPES) or [default(i) for i in range(num_layers)]
-    return [Layer(window=size if kind == "sliding_attention" else None) for kind in types]
+    return [Layer(size, True) if kind == "sliding_attention" else Layer() for kind in types]
 
 
 def every(period: int) -> Callable[[Config], Sequence[Layer]]:

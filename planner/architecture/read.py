@@ -48,7 +48,9 @@ def read_architecture(config: dict[str, object], name: str = "") -> Architecture
         architecture = _reader(config)(config)
         _check_size(architecture)
     except ArchitectureError as error:
-        raise ArchitectureError(f"{name}: {error.message}", field="model") from None if name else error
+        if not name:
+            raise
+        raise ArchitectureError(f"{name}: {error.message}", field="model") from None
     return architecture
 
 

@@ -56,7 +56,12 @@ def _unexpected(error: Exception) -> int:
         import traceback
 
         traceback.print_exc()
-    return _refuse(
-        f"unexpected {type(error).__name__}: {error}: a fault of this program, please report it with the command "
-        "you ran; TUNEBUDGET_DEBUG=1 shows the traceback"
+    return _refuse(unexpected_text(error))
+
+
+def unexpected_text(error: Exception) -> str:
+    """What to say of an error that no one foresaw."""
+    return (
+        f"unexpected {type(error).__name__}: {error}: a fault of this program, please report it with what you gave; "
+        "TUNEBUDGET_DEBUG=1 shows the traceback"
     )

@@ -102,4 +102,9 @@ def _module_names(values: tuple[str, ...]) -> str | list[str]:
     """Names from a repeated flag or comma lists; "all-linear" and a regular expression stand alone."""
     if len(values) == 1 and (values[0] == "all-linear" or not _MODULE_NAMES.fullmatch(values[0])):
         return values[0]
+    return listed(values)
+
+
+def listed(values: tuple[str, ...]) -> list[str]:
+    """The values of a flag that may be repeated or take a comma list."""
     return [name.strip() for value in values for name in value.split(",") if name.strip()]

@@ -35,18 +35,21 @@ def _in_colour() -> bool:
 
 def _plain(blocks: Iterable[Block]) -> list[str]:
     lines: list[str] = []
+    after_table = False
     for block in blocks:
-        if isinstance(block, Text):
-            lines.append(block.text)
-        else:
-            lines += ["", *([block.title] if block.title else []), *_plain_table(block), ""]
+        is_table = isinstance(block, Table)
+        if lines and (is_table or after_table):
+            lines.append("")
+        lines += [block.text] if isinstance(block, Text) else _plain_table(block)
+        after_table = is_table
     return lines
 
 
 def _plain_table(table: Table) -> list[str]:
     headings = [column.heading for column in table.columns]
     widths = [max(map(len, cells)) for cells in zip(headings, *table.rows, strict=True)]
-    return [_plain_row(cells, widths, table.columns) for cells in (headings, *table.rows)]
+    lines = [_plain_row(cells, widths, table.columns) for cells in (headings, *table.rows)]
+    return [table.title, *lines] if table.title else lines
 
 
 def _plain_row(cells: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> str:

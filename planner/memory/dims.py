@@ -3,7 +3,7 @@
 from typing import Any
 
 from planner.architecture.blocks import Architecture, Block, Moe
-from planner.memory.structure import BlockShape
+from planner.memory.structure import BlockShape, Roles
 from planner.memory.tape import Monomial
 
 #: A whole number, or a numpy array of them.
@@ -24,6 +24,7 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "rotary_dim": rotary,
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
+        "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
         "chunk": chunk_tokens(batch, length),
     }
 
@@ -40,9 +41,13 @@ def chunk_tokens(batch: Number, length: Number) -> Number:
     return tokens.clip(max=LOSS_CHUNK_TOKENS)
 
 
-def block_dims(block: Block) -> Dims:
-    """Symbols of one kind of layer."""
+def block_dims(block: Block, named: bool = False) -> Dims:
+    """Symbols of one kind of layer; `named`: widths of each linear and other tensor too, under its name."""
     dims: Dims = {}
+    if named:
+        dims |= {f"{x.name}.in": x.in_features for x in block.linears}
+        dims |= {f"{x.name}.out": x.out_features for x in block.linears}
+        dims |= {f"{x.name}.numel": x.numel for x in block.tensors}
     if block.attention is not None:
         a = block.attention
         dims |= {
@@ -88,6 +93,24 @@ def block_shape(block: Block) -> BlockShape:
         full=a.sliding_window is None,
         attention_dropout=a.dropout > 0,
         **common,  # type: ignore[arg-type]
+    )
+
+
+_MIXER_WORDS = ("attn", "attention", "mixer", "mamba", "temporal")
+
+
+def block_roles(block: Block, hidden_size: int) -> Roles:
+    """What each linear of a block is for, by the words in its name (layers/generic.py)."""
+    mixer = tuple(x.name for x in block.linears if any(w in x.name.lower() for w in _MIXER_WORDS))
+    rest = tuple(x.name for x in block.linears if x.name not in mixer and x.out_features > 1)
+    kind = block.attention.kind if block.attention is not None else None
+    return Roles(
+        mixer=mixer if block.attention is not None else (),
+        attention=kind not in ("linear", "mamba"),
+        mlp=rest if block.attention is not None else rest or mixer,
+        from_hidden=frozenset(x.name for x in block.linears if x.in_features == hidden_size),
+        experts=tuple(t.name for t in block.tensors if t.role == "experts" and len(t.shape) > 1 and "bias" not in t.name),
+        parameters=tuple(t.name for t in block.tensors if t.role not in ("norm", "experts")),
     )
 
 

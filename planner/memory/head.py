@@ -35,14 +35,15 @@ def causal_mask(c: Context) -> None:
     """The mask of create_causal_mask, where one is materialised: eager always, sdpa when padding is passed."""
     t, s = c.tape, c.structure
     if s.attention == "eager":
-        c.forward_only.append(t.allocate((1 if s.mask == "none" else "B", "S", "S"), c.hidden_dtype, "attention mask"))
-    elif c.mask is not None:
+        c.forward_only.append(t.allocate(("B", "S", "S"), c.hidden_dtype, "attention mask"))
+    elif s.mask == "padded":
         c.forward_only.append(t.allocate(("B", "S", "S"), "bool", "attention mask"))
 
 
 def lm_head(c: Context, hidden: Value) -> Value:
     """The projection to the vocabulary, after the base model's forward has returned and let go of its locals."""
     t = c.tape
+    c.model_locals.clear()
     if c.structure.checkpointing == "none":
         c.forward_only.clear()
     if c.structure.loss == "fused":

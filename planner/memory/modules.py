@@ -15,6 +15,7 @@ class Context:
     """A tape, the switches it runs under, and the tensors that all layers share.
 
     tables: saved by the layers' graphs. forward_only: locals of the model's forward, which only a checkpoint keeps.
+    model_locals: those that nothing keeps after it has returned.
     """
 
     def __init__(self, tape: Tape, structure: Structure):
@@ -24,6 +25,7 @@ class Context:
         self.cos = tape.external((1, "S", "rotary_dim"), self.hidden_dtype)
         self.tables: list[Value] = []
         self.forward_only: list[Value] = []
+        self.model_locals: list[Value] = []
         self.mask = self._mask()
 
     def _mask(self) -> Value | None:
@@ -141,13 +143,15 @@ def _adapted(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value
     result = _base(c, x, name, out, inner)
     quantized = name in s.quantized
     expected = result.dtype
+    # lora.bnb asks torch.is_autocast_enabled(), which speaks of CUDA's autocast only
+    converts = not (quantized and t.autocast and s.device == "cuda")
     if quantized:
         result = ops.copy(t, result, label="defensive clone")
-    if not (quantized and t.autocast):
+    if converts:
         x = ops.to(t, x, s.adapter_dtype, "adapter input")
     if quantized:
         output = ops.scale(t, _lora(c, x, name, out, inner))
-        if not t.autocast:
+        if converts:
             output = ops.to(t, output, expected, "adapter output")
         return ops.add(t, result, output, "adapted output")
     result = ops.add(t, result, ops.scale(t, _lora(c, x, name, out, inner)), "adapted output")

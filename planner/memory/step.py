@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import TypeVar
 
 from planner.architecture.blocks import Architecture, Block
-from planner.memory.dims import Dims, Number, block_dims, block_shape, model_dims, model_shape, value
+from planner.memory.dims import Dims, Number, block_dims, block_roles, block_shape, model_dims, model_shape, value
 from planner.memory.inventory import Setup
+from planner.memory.layers import GENERIC, layer_family
 from planner.memory.structure import Structure
 from planner.memory.tape import Monomial, Snapshot
 from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
@@ -92,10 +93,16 @@ def structures(
     """The structure of the model around its layers, and of each kind of layer."""
     base = _structure(request, architecture, setup, length, batch, gradients_exist)
     layers = []
-    for block in architecture.blocks:
+    for block in executed_blocks(architecture):
         window = block.attention.sliding_window if block.attention else None
-        layers.append((block, _of_block(base, block, setup, window is not None and length >= window)))
+        layers.append((block, _of_block(base, block, architecture, setup, window is not None and length >= window)))
     return base, layers
+
+
+def executed_blocks(architecture: Architecture) -> tuple[Block, ...]:
+    """The blocks that a text-only batch runs through: all but vision towers, unless there is nothing else."""
+    text = tuple(b for b in architecture.blocks if not any(w in b.prefix for w in ("vision", "visual")))
+    return text or architecture.blocks
 
 
 def _structure(
@@ -106,7 +113,7 @@ def _structure(
     checkpointing = request.gradient_checkpointing
     reentrant = request.gradient_checkpointing_kwargs.use_reentrant
     return Structure(
-        family=architecture.model_type,
+        family=layer_family(architecture),
         block=model_shape(architecture),
         dtype=setup.dtype,
         kept_dtype=setup.kept_dtype,
@@ -133,15 +140,19 @@ def _structure(
         tied=architecture.tied,
         head_bias=architecture.head is not None and architecture.head.bias,
         final_softcap=architecture.final_softcap,
+        embedding_dropout=architecture.embedding_dropout > 0,
     )
 
 
-def _of_block(base: Structure, block: Block, setup: Setup, window_mask: bool) -> Structure:
+def _of_block(base: Structure, block: Block, architecture: Architecture, setup: Setup, window_mask: bool) -> Structure:
+    shape = block_shape(block)
+    if base.family == GENERIC:
+        shape = replace(shape, roles=block_roles(block, architecture.hidden_size))
     prefix = f"{block.prefix}.*."
     names = [linear.name for linear in block.linears]
     return replace(
         base,
-        block=block_shape(block),
+        block=shape,
         adapted=frozenset(n for n in names if prefix + n in setup.adapted),
         quantized=frozenset(n for n in names if prefix + n in setup.quantized),
         window_mask=window_mask,
@@ -247,13 +258,15 @@ def build_step(
     rank = request.lora_settings.r if request.lora_settings else 0
     base, kinds = structures(request, architecture, setup, int(length), int(batch), gradients_exist)
     dims = model_dims(architecture, batch, length, rank)
-    order: dict[int, Layer] = {}
+    order: dict[tuple[int, int], Layer] = {}
+    stacks = list(dict.fromkeys(block.prefix for block, _ in kinds))
     for block, structure in kinds:
-        layer = _evaluate(structure, dims | block_dims(block))
-        order |= dict.fromkeys(block.indices, layer)
-        if block.indices and block.indices[0] == 0 and not input_gradient(request):
-            order[0] = _evaluate(replace(structure, input_requires_grad=False), dims | block_dims(block))
-    ordered = [order[i] for i in sorted(order)]
+        sizes = dims | block_dims(block, named=base.family == GENERIC)
+        stack, layer = stacks.index(block.prefix), _evaluate(structure, sizes)
+        order |= {(stack, index): layer for index in block.indices}
+        if (stack, 0) in order and 0 in block.indices and not input_gradient(request):
+            order[stack, 0] = _evaluate(replace(structure, input_requires_grad=False), sizes)
+    ordered = [order[place] for place in sorted(order)]
     runs = [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(ordered, key=id))]
     return Step(Part(dims), tape_model(base), runs)
 

@@ -8,6 +8,23 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """What the linears and other tensors of a block are for, by name, for families without layer code of their own.
+
+    mixer: projections of attention (or of a recurrent mixer), the output projection last; mlp: likewise.
+    from_hidden: linears that read hidden-sized input. experts: stacks of experts, the input side first.
+    parameters: tensors that are neither linears, norms nor experts.
+    """
+
+    mixer: tuple[str, ...] = ()
+    attention: bool = True
+    mlp: tuple[str, ...] = ()
+    from_hidden: frozenset[str] = frozenset()
+    experts: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BlockShape:
     """What a family's layer code branches on, read from the block's attention and MLP.
 
@@ -32,6 +49,7 @@ class BlockShape:
     moe: bool = False
     shared_expert: bool = False
     biased: frozenset[str] = frozenset()
+    roles: Roles = Roles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +65,7 @@ class Structure:
     autocast: the dtype of autocast, or None. single_sequence: batch of one, where some reshapes need no copy.
     input_requires_grad: a gradient flows to the layer's input.
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
-    tied, head_bias, final_softcap: of the head.
+    tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
     """
 
     family: str
@@ -74,3 +92,4 @@ class Structure:
     tied: bool = False
     head_bias: bool = False
     final_softcap: bool = False
+    embedding_dropout: bool = False

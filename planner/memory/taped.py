@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import ge
 from types import ModuleType
 
 from planner.memory.layers import family_module
@@ -26,21 +27,15 @@ class Peaks:
 
     @classmethod
     def of(cls, snapshots: list[Snapshot]) -> "Peaks":
-        kept: list[tuple[dict[Monomial, int], Snapshot]] = []
-        for snapshot in snapshots:
-            sums = snapshot.merged()
-            if any(_covers(other, sums) for other, _ in kept):
-                continue
-            kept = [(m, s) for m, s in kept if not _covers(sums, m)]
-            kept.append((sums, snapshot))
-        monomials = tuple(dict.fromkeys(m for sums, _ in kept for m in sums))
-        index = {m: i for i, m in enumerate(monomials)}
-        terms = tuple(tuple((index[m], c) for m, c in sums.items()) for sums, _ in kept)
-        return cls(tuple(s for _, s in kept), monomials, terms)
-
-
-def _covers(a: dict[Monomial, int], b: dict[Monomial, int]) -> bool:
-    return all(a.get(monomial, 0) >= coefficient for monomial, coefficient in b.items())
+        merged = [snapshot.merged() for snapshot in snapshots]
+        monomials = tuple(dict.fromkeys(m for sums in merged for m in sums))
+        vectors = [tuple(sums.get(m, 0) for m in monomials) for sums in merged]
+        kept: list[int] = []
+        for i in sorted(range(len(vectors)), key=lambda i: -sum(vectors[i])):
+            if not any(all(map(ge, vectors[k], vectors[i])) for k in kept):
+                kept.append(i)
+        terms = tuple(tuple((at, c) for at, c in enumerate(vectors[i]) if c) for i in kept)
+        return cls(tuple(snapshots[i] for i in kept), monomials, terms)
 
 
 @dataclass(frozen=True)

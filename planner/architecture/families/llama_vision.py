@@ -45,7 +45,8 @@ def llama4_layers(c: Config) -> Sequence[Layer]:
     step, size = c.size("interleave_moe_layer_step"), window(c, "attention_chunk_size")
     listed = c.get("moe_layers") is not None
     sparse = set(c.integers("moe_layers")) if listed else set(range(step - 1, num_layers, step))
-    return [Layer(size if chunked[i] else None, i in sparse, rope[i]) for i in range(num_layers)]
+    windows = [size if at else None for at in chunked]
+    return [Layer(windows[i], chunked[i], i in sparse, rope[i]) for i in range(num_layers)]
 
 
 def llama4_mixer(c: Config, style: Style, layer: Layer) -> Mixer:

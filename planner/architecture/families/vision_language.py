@@ -154,6 +154,7 @@ def qwen_vl(
 VL_WINDOWS: dict[str, Any] = {"use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 80}
 QWEN2_VL_TEXT = llama_like.QWEN2._replace(
     defaults=defaults(152064, 8192, 29568, 80, 64, num_key_value_heads=8, **VL_WINDOWS),
+    head_dim="",
 )
 QWEN3_VL_TEXT = llama_like.QWEN3._replace(
     defaults=defaults(151936, 4096, 22016, 32, 32, num_key_value_heads=32, head_dim=128),

@@ -5,12 +5,17 @@ from types import ModuleType
 
 from planner.answer import Certainty
 from planner.architecture.blocks import Architecture
-from planner.errors import ArchitectureError
 from planner.schema import PlanRequest
 
 #: model_type -> module of this package whose `embed`, `layer` and `loss` mirror the family's forward.
 FAMILIES = {
     "llama": "llama",
+    "gpt2": "gpt2",
+    "gpt_neox": "gpt_neox",
+    "opt": "opt",
+    "bloom": "bloom",
+    "falcon": "falcon",
+    "phi": "phi",
     "mistral": "llama",
     "qwen2": "llama",
     "qwen3": "qwen3",
@@ -24,19 +29,35 @@ FAMILIES = {
 }
 
 
-def family_module(model_type: str) -> ModuleType:
-    """The layer code of a family.
+#: Families whose text layers are another family's; what else they have (a vision tower) is not in the activations.
+TEXT_LAYERS = {
+    "gemma3": "gemma3_text",
+    "internlm2": "llama",
+    "internlm3": "llama",
+    "qwen2_vl": "qwen2",
+    "qwen2_5_vl": "qwen2",
+    "qwen3_vl": "qwen3",
+    "qwen3_vl_moe": "qwen3_moe",
+}
 
-    Raises ArchitectureError for a family without one.
-    """
-    if model_type not in FAMILIES:
-        raise ArchitectureError(
-            f"model_type {model_type!r} has no activation model; known: {', '.join(sorted(FAMILIES))}", "model"
-        )
-    return import_module(f"planner.memory.layers.{FAMILIES[model_type]}")
+GENERIC = "generic"
+
+
+def layer_family(architecture: Architecture) -> str:
+    """The family whose layer code stands for a model: its own, that of its text part, or the generic one."""
+    name = architecture.model_type
+    text = architecture.config.get("text_config")
+    if name in ("llava", "mistral3"):
+        name = str(text.get("model_type")) if isinstance(text, dict) and "model_type" in text else name
+    name = TEXT_LAYERS.get(name, name)
+    return name if name in FAMILIES else GENERIC
+
+
+def family_module(family: str) -> ModuleType:
+    """The layer code of a family that `layer_family` named."""
+    return import_module(f"planner.memory.layers.{FAMILIES.get(family, GENERIC)}")
 
 
 def activation_certainty(request: PlanRequest, architecture: Architecture) -> Certainty:
     """How sure the activations are: exact where the family's code is mirrored, modelled elsewhere."""
-    mirrored = architecture.model_type in FAMILIES and request.loss == "full"
-    return "exact" if mirrored else "modelled"
+    return "exact" if architecture.model_type in FAMILIES and request.loss == "full" else "modelled"

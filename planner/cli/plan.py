@@ -1,0 +1,78 @@
+"""``plan``: the whole estimate of one request, or one answer a line for a stream of requests."""
+
+from typing import Any
+
+import click
+
+from planner.answer import Plan
+from planner.catalog import find_gpu
+from planner.cli.boundary import DOES_NOT_FIT, FITS
+from planner.cli.options import json_option, request_fields, request_options
+from planner.cli.output import print_json, print_report
+from planner.errors import RequestError
+from planner.estimate import estimate
+from planner.report import plan_report
+from planner.schema import PlanRequest, parse_request
+
+
+@click.command("plan")
+@click.argument("model", required=False)
+@click.option("--request", "request_file", metavar="FILE", help="A request as JSON; - is standard input.")
+@click.option("--batch", "batch_file", metavar="FILE", help="One JSON request a line; - is standard input.")
+@request_options()
+@json_option
+def command(model: str | None, request_file: str | None, batch_file: str | None, as_json: bool, **flags: Any) -> int:
+    """The whole estimate: every term of memory, the timeline of a step, and the verdict on a card.
+
+    The request comes from MODEL and flags, from a file (--request; flags given beside it replace its fields), or
+    as one JSON request a line (--batch; one JSON answer a line, in order).
+    """
+    fields = request_fields(flags) | ({} if model is None else {"model": model})
+    if batch_file is not None:
+        _only_batch(fields, request_file)
+        from planner.cli.batch import run_batch
+
+        return run_batch(batch_file)
+    request = parse_request(_with_file(request_file, fields))
+    plan = estimate(request)
+    _show(request, plan, as_json)
+    return DOES_NOT_FIT if plan.verdict == "does not fit" else FITS
+
+
+def _only_batch(fields: dict[str, Any], request_file: str | None) -> None:
+    if fields or request_file is not None:
+        given = ", ".join(["--request"] if request_file is not None else fields)
+        raise RequestError(f"--batch goes alone (given: {given}): each line of its file is a whole request")
+
+
+def _with_file(path: str | None, fields: dict[str, Any]) -> dict[str, Any]:
+    if path is None:
+        return _checked(fields)
+    from planner.cli.files import read_request
+
+    return _merged(read_request(path), fields)
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """Refuse with the flag's name what a file would be refused for with the field's."""
+    if "model" not in fields:
+        raise RequestError("MODEL is missing: give a model and --method, --request FILE, or --batch FILE", "model")
+    if "method" not in fields:
+        raise RequestError("--method is missing: give full, lora or qlora (`tunebudget fit` compares them)", "method")
+    return fields
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` put into `base`, settings of sub-models one by one."""
+    merged = dict(base)
+    for name, value in over.items():
+        old = merged.get(name)
+        merged[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _show(request: PlanRequest, plan: Plan, as_json: bool) -> None:
+    if as_json:
+        print_json(plan.model_dump(mode="json"))
+        return
+    print_report(plan_report(request, plan, find_gpu(request.gpu).name if request.gpu else None))

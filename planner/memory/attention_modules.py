@@ -1,0 +1,157 @@
+"""Attention by single operators on a tape: eager functions, sdpa's math path, and the layouts between them.
+
+A [B, heads, S, head_dim] tensor is `contiguous` where it is laid out so, and not where it is a transposed view of
+[B, S, heads, head_dim]: torch copies where it has to, and those copies are modelled here.
+"""
+
+from planner.memory import modules, ops
+from planner.memory.layernorm_modules import dropout
+from planner.memory.modules import Context
+from planner.memory.tape import Shape, Tape, Value
+
+
+def split_heads(c: Context, x: Value, shape: Shape, unrotated_key: bool = False) -> Value:
+    """view(B, S, heads, head_dim).transpose(1, 2): backward views the gradient where its layout allows, else copies.
+
+    unrotated_key: its gradient comes from ``key.transpose(-1, -2)`` of a batched product as [B, heads, head_dim, S],
+    which can be viewed as [B, S, hidden] but is not contiguous.
+    """
+    t, before = c.tape, x.shape
+    viewable = c.structure.single_sequence or not (unrotated_key and runs_by_operators(c))
+
+    def backward(grad: Value) -> ops.Grads:
+        if grad.contiguous:
+            return (t.allocate(before, grad.dtype, "gradient in [B, S, heads]"),)
+        return (Value(grad.storage, before, grad.dtype, contiguous=viewable),)
+
+    return t.op("view", shape, x.dtype, [x], backward, view=x, contiguous=False)
+
+
+def merge_heads(t: Tape, x: Value) -> Value:
+    """transpose(1, 2).contiguous(): [B, heads, S, head_dim] copied to [B, S, heads, head_dim]."""
+    before = x.shape
+    batch, heads, length, width = before
+
+    def backward(grad: Value) -> ops.Grads:
+        return (Value(grad.storage, before, grad.dtype, contiguous=False),)
+
+    return t.op("attention output", (batch, length, heads, width), x.dtype, [x], backward)
+
+
+def transposed(t: Tape, key: Value) -> Value:
+    """key.transpose(-1, -2), in the shape of the key: backward's [B, heads, head_dim, S] is not contiguous as a key."""
+
+    def backward(grad: Value) -> ops.Grads:
+        return (Value(grad.storage, grad.shape, grad.dtype, contiguous=False),)
+
+    return t.op("view", key.shape, key.dtype, [key], backward, view=key, contiguous=key.contiguous)
+
+
+def matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
+    """torch.matmul of 4-D tensors: bmm on [B * heads, ...], with copies of what cannot be viewed so."""
+    t = c.tape
+    if t.autocast:
+        a, b = modules.autocast(t, a), modules.autocast(t, b)
+    return _unfolded(c, ops.matmul(t, _folded(c, a), _folded(c, b), shape, label))
+
+
+def _folded(c: Context, x: Value) -> Value:
+    if x.contiguous or c.structure.single_sequence:
+        return x
+    return ops.copy(c.tape, x, label="folded for bmm")
+
+
+def _unfolded(c: Context, out: Value) -> Value:
+    """view of bmm's output as 4-D: backward reshapes, which copies a gradient laid out as [B, S, heads]."""
+    t, shape = c.tape, out.shape
+
+    def backward(grad: Value) -> ops.Grads:
+        if grad.contiguous or c.structure.single_sequence:
+            return (Value(grad.storage, shape, grad.dtype),)
+        return (t.allocate(shape, grad.dtype, "gradient folded for bmm"),)
+
+    return t.op("view", shape, out.dtype, [out], backward, view=out)
+
+
+def add_mask(t: Tape, scores: Value, mask_dtype: str, label: str = "masked scores") -> Value:
+    """scores + attention_mask, a float mask without gradient: a new tensor of the wider dtype."""
+
+    def backward(grad: Value) -> ops.Grads:
+        return (ops.same(grad),)
+
+    return t.op(label, scores.shape, ops.promote(scores.dtype, mask_dtype), [scores], backward)
+
+
+def softmax(c: Context, x: Value, dtype: str | None) -> Value:
+    """F.softmax(dim=-1, dtype=...), which CUDA's autocast runs in float32."""
+    return ops.softmax(c.tape, x, "float32" if c.tape.autocast and c.structure.device == "cuda" else dtype)
+
+
+def eager_attention(
+    c: Context, query: Value, key: Value, value: Value, softmax_dtype: str | None = "float32"
+) -> tuple[Value, Value]:
+    """eager_attention_forward of gpt2, gpt_neox, opt and phi: scores, mask, softmax, dropout, one tensor each."""
+    t = c.tape
+    scores: Shape = (*query.shape[:3], "S")
+    given = query.dtype if softmax_dtype else value.dtype
+    attn_weights = ops.scale(t, matmul(c, query, transposed(t, key), scores, "scores"), "scaled scores")
+    attn_weights = add_mask(t, attn_weights, c.hidden_dtype)
+    attn_weights = ops.to(t, softmax(c, attn_weights, softmax_dtype), given, "attention weights")
+    attn_weights = dropout(c, attn_weights, c.structure.block.attention_dropout)
+    attn_output = matmul(c, attn_weights, value, query.shape, "attention output")
+    attn_output = merge_heads(t, attn_output)
+    return attn_output, attn_weights
+
+
+def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
+    """sdpa_attention_forward without grouped keys; on the CPU, dropout leaves only the math path."""
+    if not runs_by_operators(c):
+        return modules.sdpa_attention(c, query, key, value, grouped=False)
+    t = c.tape
+    if t.autocast:
+        query, key, value = (modules.autocast(t, v) for v in (query, key, value))
+    return merge_heads(t, math_attention(c, query, key, value, c.mask))
+
+
+def runs_by_operators(c: Context) -> bool:
+    """Whether attention is matmuls and a softmax rather than one fused kernel."""
+    s = c.structure
+    return s.attention == "eager" or (s.attention == "sdpa" and s.device == "cpu" and s.block.attention_dropout)
+
+
+def attend(
+    c: Context, query: Value, key: Value, value: Value, softmax_dtype: str | None = "float32"
+) -> tuple[Value, Value | None]:
+    """The attention function transformers picks by attn_implementation: output [B, S, heads, head_dim], weights."""
+    if c.structure.attention == "eager":
+        return eager_attention(c, query, key, value, softmax_dtype)
+    return sdpa_attention(c, query, key, value), None
+
+
+def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Value | None) -> Value:
+    """_scaled_dot_product_attention_math (ATen/native/transformers/attention.cpp): float32 inside, mask by mask."""
+    t, origin_dtype = c.tape, query.dtype
+    additive = modules.additive_mask(c, origin_dtype) if mask is not None else None
+    query_acc, key_acc, value_acc = (ops.to(t, v, "float32") for v in (query, key, value))
+    query = ops.scale(t, query_acc, "scaled query")
+    if additive is None:
+        additive = _causal_mask(t, query.dtype)
+    scores: Shape = (*query.shape[:3], "S")
+    attn = matmul(c, query, ops.scale(t, transposed(t, key_acc), "scaled key"), scores, "scores")
+    attn = add_mask(t, attn, additive.dtype)
+    attn = ops.softmax(t, attn)
+    attn = dropout(c, attn, c.structure.block.attention_dropout)
+    weights = ops.to(t, attn, origin_dtype, "attention weights")
+    out = ops.to(t, matmul(c, attn, value_acc, query.shape, "attention output"), origin_dtype, "attention output")
+    del weights
+    return out
+
+
+def _causal_mask(t: Tape, dtype: str) -> Value:
+    """at::ones({L, S}, bool).tril(), then convert_boolean_attn_mask."""
+    ones = t.allocate(("S", "S"), "bool", "causal mask")
+    lower = t.allocate(("S", "S"), "bool", "causal mask")
+    del ones
+    mask = t.allocate(("S", "S"), dtype, "causal mask")
+    del lower
+    return mask

@@ -1,0 +1,46 @@
+"""Answers for the page: the planner's results for one request, and the catalogue's names, each computed once."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from planner.advise import Suggestion, advise
+from planner.answer import Plan
+from planner.catalog import list_gpus
+from planner.catalog.tables import read_table
+from planner.estimate import estimate
+from planner.limits import largest_batch, longest_sequence
+from planner.schema import PlanRequest
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All that the Fit page shows for one request."""
+
+    plan: Plan
+    suggestions: tuple[Suggestion, ...]
+    largest_batch: int | None
+    longest_sequence: int | None
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def answer(request_json: str) -> Answer:
+    """The answer to a request given as its JSON.
+
+    Raises PlannerError where the request cannot be planned.
+    """
+    request = PlanRequest.model_validate_json(request_json)
+    plan = estimate(request)
+    return Answer(plan, advise(request, plan), largest_batch(request), longest_sequence(request))
+
+
+@st.cache_data(show_spinner=False)
+def model_ids() -> list[str]:
+    """Every model of the catalogue by id."""
+    return sorted(read_table("models/index.csv").column("id"), key=str.casefold)
+
+
+@st.cache_data(show_spinner=False)
+def gpu_keys() -> list[str]:
+    """Every card of the catalogue by key, by vendor and generation."""
+    return [gpu.key for gpu in list_gpus()]

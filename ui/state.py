@@ -1,0 +1,218 @@
+"""The page's inputs and the request: one table of URL keys, each naming the field of PlanRequest that it fills.
+
+Nothing here imports streamlit; choices and defaults are read off the schema.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+from urllib.parse import urlencode
+
+from pydantic import BaseModel
+
+from planner.architecture.blocks import Architecture
+from planner.errors import RequestError
+from planner.estimate import load_model
+from planner.methods.targets import named_linears
+from planner.optimizers import OPTIMIZERS
+from planner.schema import GradientCheckpointingKwargs, LoraSettings, PlanRequest, QuantizationSettings, parse_request
+
+Values = Mapping[str, Any]
+
+#: URL key -> path of the field in the request. The keys are public: links in the wild use them.
+FIELDS: dict[str, tuple[str, ...]] = {
+    "model": ("model",),
+    "method": ("method",),
+    "gpu": ("gpu",),
+    "max_length": ("max_length",),
+    "per_device_train_batch_size": ("per_device_train_batch_size",),
+    "gradient_checkpointing": ("gradient_checkpointing",),
+    "use_reentrant": ("gradient_checkpointing_kwargs", "use_reentrant"),
+    "gradient_accumulation_steps": ("gradient_accumulation_steps",),
+    "optim": ("optim",),
+    "loss": ("loss",),
+    "attn_implementation": ("attn_implementation",),
+    "padding": ("padding",),
+    "dtype": ("dtype",),
+    "mixed_precision": ("mixed_precision",),
+    "lora_r": ("lora", "r"),
+    "lora_dropout": ("lora", "lora_dropout"),
+    "target_modules": ("lora", "target_modules"),
+    "autocast_adapter_dtype": ("lora", "autocast_adapter_dtype"),
+    "bnb_4bit_quant_type": ("quantization", "bnb_4bit_quant_type"),
+    "bnb_4bit_use_double_quant": ("quantization", "bnb_4bit_use_double_quant"),
+    "upcast_unquantized": ("quantization", "upcast_unquantized"),
+}
+
+_SUBMODELS: dict[str, type[BaseModel]] = {
+    "gradient_checkpointing_kwargs": GradientCheckpointingKwargs,
+    "lora": LoraSettings,
+    "quantization": QuantizationSettings,
+}
+
+#: The first question, where the schema has no default.
+FIRST_QUESTION: dict[str, Any] = {"model": "meta-llama/Llama-3.1-8B", "method": "lora", "gpu": "rtx-4090"}
+
+#: Questions to start from: what a person would ask -> the inputs that differ from the defaults.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "Llama 3.3 70B with QLoRA on one RTX 4090?": {
+        "model": "meta-llama/Llama-3.3-70B-Instruct",
+        "method": "qlora",
+        "max_length": 2048,
+        "gradient_checkpointing": True,
+    },
+    "Llama 3.1 8B, all weights, on one H100?": {
+        "method": "full",
+        "gpu": "h100-sxm",
+        "max_length": 4096,
+        "gradient_checkpointing": True,
+    },
+    "Qwen3 4B with LoRA on a 16 GB card?": {
+        "model": "Qwen/Qwen3-4B",
+        "gpu": "rtx-4080",
+        "max_length": 2048,
+        "gradient_checkpointing": True,
+    },
+}
+
+#: A choice of target_modules that stands for the linears of the model's attention.
+ATTENTION = "attention"
+
+
+def default(key: str) -> Any:
+    """The value an input starts with."""
+    if key in FIRST_QUESTION:
+        return FIRST_QUESTION[key]
+    *parents, field = FIELDS[key]
+    model = _SUBMODELS[parents[0]] if parents else PlanRequest
+    return model.model_fields[field].get_default()
+
+
+def defaults() -> dict[str, Any]:
+    """Every input's first value."""
+    return {key: default(key) for key in FIELDS}
+
+
+def choices(key: str) -> tuple[str, ...]:
+    """What the schema allows for a field with a fixed list of values."""
+    if key == "optim":
+        return tuple(OPTIMIZERS)
+    *parents, field = FIELDS[key]
+    model = _SUBMODELS[parents[0]] if parents else PlanRequest
+    return get_args(model.model_fields[field].annotation)
+
+
+def description(key: str) -> str:
+    """The schema's own words on a field, "" where it has none."""
+    *parents, field = FIELDS[key]
+    model = _SUBMODELS[parents[0]] if parents else PlanRequest
+    return model.model_fields[field].description or ""
+
+
+def request_from_values(values: Values) -> PlanRequest:
+    """The request that the inputs ask for; inputs at their defaults are left to the schema.
+
+    Raises PlannerError with one line on the input that breaks a rule.
+    """
+    data: dict[str, Any] = {}
+    for key, value in _in_force(values):
+        if key in FIRST_QUESTION or value != default(key):
+            _put(data, FIELDS[key], value)
+    targets = data.get("lora", {}).get("target_modules")
+    if targets is not None:
+        data["lora"]["target_modules"] = _target_modules(str(targets), parse_request({**data, "lora": None}))
+    return parse_request(data)
+
+
+def _in_force(values: Values) -> Iterator[tuple[str, Any]]:
+    """Inputs that are filled in and that the method has a use for."""
+    method = values.get("method") or default("method")
+    unused = {"full": ("lora", "quantization"), "lora": ("quantization",)}.get(method, ())
+    for key, path in FIELDS.items():
+        value = values.get(key)
+        if path[0] not in unused:
+            yield key, default(key) if value is None or value == "" else value
+
+
+def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    *parents, field = path
+    for parent in parents:
+        data = data.setdefault(parent, {})
+    data[field] = value
+
+
+def _target_modules(text: str, request: PlanRequest) -> str | list[str]:
+    if text != ATTENTION:
+        return [name.strip() for name in text.split(",") if name.strip()]
+    return attention_linears(load_model(request).architecture)
+
+
+def attention_linears(architecture: Architecture) -> list[str]:
+    """Names that select the linears of the attention and no others: the last part where that is enough.
+
+    Raises RequestError for a model without attention.
+    """
+    names = [name for name, _ in named_linears(architecture)]
+    inside = [name for name in names if "att" in name.rpartition(".")[0].lower()]
+    if not inside:
+        raise RequestError(
+            f"target_modules 'attention': this {architecture.model_type} model has no attention layers; "
+            "use all-linear, or name modules",
+            "lora.target_modules",
+        )
+    outside = {name.rpartition(".")[2] for name in names if name not in inside}
+    return sorted({_ending(name, outside) for name in inside})
+
+
+def _ending(name: str, taken: set[str]) -> str:
+    """The last part of a module's name, with its parent's where others end alike."""
+    parent, _, leaf = name.rpartition(".")
+    return f"{parent.rpartition('.')[2]}.{leaf}" if leaf in taken else leaf
+
+
+def values_from_changes(changes: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Changes of a request, nested as its fields, as values of the inputs; None where an input is missing."""
+    keys = {path: key for key, path in FIELDS.items()}
+    values = {keys.get(path): value for path, value in _leaves(changes)}
+    if None in values:
+        return None
+    return {str(key): ", ".join(v) if isinstance(v, (list, tuple)) else v for key, v in values.items()}
+
+
+def _leaves(changes: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*parents, name))
+        else:
+            yield (*parents, name), value
+
+
+def query(values: Values) -> dict[str, str]:
+    """The URL's parameters for these inputs: those that differ from the defaults, as the page writes them."""
+    return {key: _url_text(value) for key, value in _in_force(values) if value != default(key)}
+
+
+def _url_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def link(base_url: str, values: Values) -> str:
+    """The address that opens the page with these inputs."""
+    parameters = urlencode(query(values))
+    return f"{base_url}?{parameters}" if parameters else base_url
+
+
+def cli_command(request: PlanRequest) -> str:
+    """The command that gives the same answer."""
+    words = ["tunebudget", "fit", str(request.model), "--method", request.method]
+    for path, value in _leaves(request.model_dump(exclude_unset=True, exclude={"model", "method", "id"})):
+        words += _flag(path, value)
+    return shlex.join(words)
+
+
+def _flag(path: tuple[str, ...], value: Any) -> list[str]:
+    """A field as the command line spells it."""
+    name = ("lora-r" if path == ("lora", "r") else path[-1]).replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name}", ",".join(value) if isinstance(value, (list, tuple)) else str(value)]

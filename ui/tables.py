@@ -1,0 +1,64 @@
+"""The page's tables: pure functions from a plan to a DataFrame."""
+
+import pandas as pd
+
+from planner.answer import CATEGORIES, PHASE_NAMES, Plan
+from planner.units import gib
+from ui.text import number
+
+LEDGER_COLUMNS = (
+    "name",
+    "category",
+    "GiB",
+    "share",
+    "bytes",
+    "formula",
+    "values",
+    "born",
+    "freed",
+    "certainty",
+    "source",
+)
+
+
+def ledger_frame(plan: Plan) -> pd.DataFrame:
+    """The terms live at the peak, one a row, in the plan's order; they sum to the peak and the runtime's own share."""
+    total = plan.peak_bytes + plan.runtime_bytes
+    rows = [
+        (
+            term.name,
+            term.category,
+            gib(term.bytes),
+            term.bytes / total,
+            term.bytes,
+            term.formula,
+            ", ".join(f"{symbol} = {number(value)}" for symbol, value in term.inputs.items()),
+            PHASE_NAMES[term.born],
+            PHASE_NAMES[term.freed],
+            term.certainty,
+            term.source,
+        )
+        for term in plan.terms
+    ]
+    return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
+
+
+def category_frame(plan: Plan) -> pd.DataFrame:
+    """What the bar shows: bytes of each category at the peak, the allocator's slack, and the whole."""
+    parts = {category: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
+    parts["allocator's slack"] = plan.reserved_bytes - plan.peak_bytes
+    parts["on the card"] = plan.device_bytes
+    frame = pd.DataFrame({"part": list(parts), "bytes": list(parts.values())})
+    frame["GiB"] = frame["bytes"].map(gib)
+    frame["share"] = frame["bytes"] / plan.device_bytes
+    return frame[["part", "GiB", "share", "bytes"]]
+
+
+def phase_frame(plan: Plan) -> pd.DataFrame:
+    """What the timeline shows: GiB live by category at the largest moment of each phase."""
+    frame = pd.DataFrame(
+        [{category: gib(moment.live_bytes.get(category, 0)) for category in CATEGORIES} for moment in plan.timeline]
+    )
+    frame.insert(0, "phase", [PHASE_NAMES[moment.phase] for moment in plan.timeline])
+    frame["total"] = [gib(moment.total_bytes) for moment in plan.timeline]
+    return frame

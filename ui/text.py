@@ -1,0 +1,206 @@
+"""The page's sentences: what a plan says, in words."""
+
+import re
+
+from planner.advise import Suggestion
+from planner.answer import PHASE_NAMES, Phase, Plan, Term, Verdict
+from planner.catalog.rows.gpu import GpuRow
+from planner.catalog.rows.model import ModelRow
+from planner.schema import PlanRequest
+from planner.units import GB, format_count, format_gib
+
+METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
+
+#: A verdict's icon and colour: the word, the shape and the colour say the same.
+VERDICT_MARKS: dict[Verdict, tuple[str, str]] = {
+    "fits": (":material/check_circle:", "green"),
+    "tight": (":material/warning:", "orange"),
+    "does not fit": (":material/cancel:", "red"),
+}
+
+SHORT_PHASES: dict[Phase, str] = {
+    "loaded": "loaded",
+    "forward": "forward",
+    "loss": "loss",
+    "backward_head": "backward:<br>head",
+    "backward_layers": "backward:<br>layers",
+    "backward_embedding": "backward:<br>embedding",
+    "optimizer_step": "optimizer<br>step",
+    "between_steps": "between<br>steps",
+}
+
+CERTAINTY_HELP = (
+    "exact: checked to the byte against real runs; modelled: from the library's rules, not checked operation by "
+    "operation; fitted: from measurements"
+)
+
+UNITS_HELP = (
+    "Memory is in GiB here: 1 GiB is 1024³ bytes, 1 GB is 10⁹ bytes, so 1 GiB is 1.074 GB. nvidia-smi and torch count "
+    "in 1024s; papers, file sizes and the name on a card's box count in 1000s or round. A card sold as 24 GB offers a "
+    "process about 23.6 GiB, and less where a screen hangs on it."
+)
+
+
+def question(request: PlanRequest, plan: Plan) -> str:
+    """The question in one line: model, method, batch x length, card."""
+    batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
+    card = f", on one {plan.gpu}" if plan.gpu else ""
+    return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES[plan.method]}, {batch}{card}"
+
+
+def settings(request: PlanRequest) -> str:
+    """The settings that differ from the defaults, "" where none does."""
+    asked = {"id", "model", "method", "gpu", "max_length", "per_device_train_batch_size"}
+    changed = request.model_dump(exclude_defaults=True, exclude=asked)
+    words: list[str] = []
+    for name, value in changed.items():
+        fields = value if isinstance(value, dict) else {name: value}
+        words += [f"{field} {_plain(inner)}" for field, inner in fields.items()]
+    return ", ".join(words)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def verdict_heading(verdict: Verdict | None) -> str:
+    """The answer in a word, with its icon and colour."""
+    if verdict is None:
+        return "No card chosen"
+    icon, color = VERDICT_MARKS[verdict]
+    return f":{color}[{icon} {verdict.capitalize()}]"
+
+
+def verdict_sentence(plan: Plan) -> str:
+    """What it needs, what the card offers, and where the peak falls."""
+    peak = f"The peak falls in the {PHASE_NAMES[plan.peak_phase]}." if plan.peak_phase != "loaded" else ""
+    need = f"It needs an estimated **{format_gib(needed_bytes(plan))}** ({band(plan)})"
+    if plan.usable_bytes is None:
+        return f"{need}. {peak}"
+    return f"{need}; the card offers **{format_gib(plan.usable_bytes)}**{_meaning(plan)}. {peak}"
+
+
+def _meaning(plan: Plan) -> str:
+    assert plan.headroom_bytes is not None
+    if plan.verdict == "tight":
+        return ", which lies inside the band: it may run out of memory"
+    if plan.headroom_bytes < 0:
+        return f", {format_gib(-plan.headroom_bytes)} too little"
+    return f", which leaves {format_gib(plan.headroom_bytes)}"
+
+
+def paged_bytes(plan: Plan) -> int:
+    """Optimizer states that can leave the card, and are not held against it."""
+    if plan.usable_bytes is None or plan.headroom_bytes is None:
+        return 0
+    return plan.device_bytes - (plan.usable_bytes - plan.headroom_bytes)
+
+
+def needed_bytes(plan: Plan) -> int:
+    """What must stay on the card."""
+    return plan.device_bytes - paged_bytes(plan)
+
+
+def band(plan: Plan) -> str:
+    """The 90% band of what is needed, as "51.0 to 54.2"."""
+    paged = paged_bytes(plan)
+    low, high = (format_gib(max(edge - paged, 0)).removesuffix(" GiB") for edge in (plan.low_bytes, plan.high_bytes))
+    return f"{low} to {high}"
+
+
+def probability(value: float | None) -> str:
+    """A probability in percent, never a false certainty."""
+    if value is None:
+        return "unknown"
+    if value < 0.01:
+        return "under 1%"
+    return "over 99%" if value > 0.99 else f"{value:.0%}"
+
+
+def trained(plan: Plan) -> str:
+    """How much is trained, and the size of what is saved."""
+    share = plan.trainable_params / max(plan.total_params, 1)
+    saved = "weights" if plan.method == "full" else "adapter"
+    return (
+        f"Trains {format_count(plan.trainable_params)} of {format_count(plan.total_params)} parameters ({share:.2%}); "
+        f"the saved {saved} take {format_gib(plan.adapter_bytes)}."
+        if saved == "weights"
+        else f"Trains {format_count(plan.trainable_params)} of {format_count(plan.total_params)} parameters "
+        f"({share:.2%}); the saved {saved} takes {format_gib(plan.adapter_bytes)}."
+    )
+
+
+def suggestion_effect(suggestion: Suggestion) -> str:
+    """What a suggestion leads to: verdict with its icon, need, saving, cost."""
+    icon, color = VERDICT_MARKS[suggestion.verdict]  # type: ignore[index]
+    saves = f", {format_gib(suggestion.saves_bytes)} less" if suggestion.saves_bytes > 0 else ""
+    offers = f" of {format_gib(suggestion.usable_bytes)}" if "gpu" in suggestion.changes else ""
+    need = f"needs {format_gib(suggestion.device_bytes)}{offers}{saves}"
+    return f":{color}[{icon} {suggestion.verdict}]: {need} (estimated)"
+
+
+def model_facts(row: ModelRow) -> str:
+    """One line on a model of the catalogue."""
+    gated = "; gated on the Hub" if row.gated else ""
+    return f"{format_count(row.params)} parameters; licence {row.license}{gated}"
+
+
+def gpu_facts(row: GpuRow) -> str:
+    """One line on a card: what is printed on the box, what a process gets."""
+    return f"{row.name}: {row.memory_marketing_gb:g} GB on the box, {format_gib(row.usable_bytes)} usable"
+
+
+def none_or(value: int | None, unit: str = "") -> str:
+    """A count with its unit, or that there is none."""
+    return "none fits" if value is None else f"{value:,}{unit}"
+
+
+def derivation(term: Term) -> str:
+    """A term's formula, the values put in, and the result."""
+    lines = [f"{term.name} = {term.formula}"]
+    filled = put_in(term)
+    if filled != term.formula:
+        lines.append(f"= {filled}")
+    lines.append(f"= {term.bytes:,} bytes = {term.bytes / GB:.4g} GB = {format_gib(term.bytes, 3)}")
+    return "\n".join(lines)
+
+
+def put_in(term: Term) -> str:
+    """The formula with each symbol replaced by its value."""
+
+    def value(match: re.Match[str]) -> str:
+        given = term.inputs.get(match.group())
+        return match.group() if given is None else number(given)
+
+    return re.sub(r"[A-Za-z_]\w*", value, term.formula)
+
+
+def number(value: float | str) -> str:
+    """A value as people write it."""
+    return f"{value:,}" if isinstance(value, (int, float)) else value
+
+
+def lifetime(term: Term) -> str:
+    """From which phase to which a term is live."""
+    return f"Live from {PHASE_NAMES[term.born]} to {PHASE_NAMES[term.freed]}."
+
+
+def breakdown_alt(plan: Plan) -> str:
+    """The breakdown's takeaway, for those who cannot see it."""
+    shares = sorted(((getattr(plan, f"{c}_bytes"), c) for c in ("weights", "activations", "logits")), reverse=True)
+    (largest, name), _, _ = shares
+    card = f" against the {format_gib(plan.usable_bytes)} the card offers" if plan.usable_bytes is not None else ""
+    return (
+        f"Stacked bar of the estimated {format_gib(plan.device_bytes)}{card}; "
+        f"the {name} take {format_gib(largest)} of it."
+    )
+
+
+def timeline_alt(plan: Plan) -> str:
+    """The timeline's takeaway."""
+    return (
+        f"Stacked bars of live memory over the {len(plan.timeline)} phases of one training step; "
+        f"the peak, {format_gib(plan.peak_bytes + plan.runtime_bytes)}, falls in the {PHASE_NAMES[plan.peak_phase]}."
+    )
