@@ -119,7 +119,7 @@ def learned_positions(architecture: Architecture) -> int | None:
     tables = [t for t in architecture.tensors if t.role == "position" and "vision" not in t.name and "visual" not in t.name]
     if not tables:
         return None
-    return tables[0].shape[0] - _POSITION_OFFSETS.get(architecture.model_type, 0)
+    return tables[0].shape[-2] - _POSITION_OFFSETS.get(architecture.model_type, 0)
 
 
 def estimate(request: PlanRequest) -> Plan:

@@ -137,16 +137,16 @@ def residual_dropout(c: Context, x: Value) -> Value:
 # -- around the layers -----------------------------------------------------------------------------------------------
 
 
-def position_embedding(c: Context, name: str, per_sequence: bool = False) -> Value:
-    """nn.Embedding of positions, one row for all sequences or one each; its gradient is dense, of the whole table."""
+def position_embedding(c: Context, name: str, position_ids: Value) -> Value:
+    """nn.Embedding of positions: saves them; its gradient is dense, of the whole table."""
     t = c.tape
-    shape: Shape = ("B", "S", "hidden") if per_sequence or c.structure.single_sequence else ("S", "hidden")
+    shape: Shape = ("B", "S", "hidden") if c.structure.single_sequence else (*position_ids.shape, "hidden")
     weight = c.parameter(name, ("positions", *HIDDEN))
 
-    def backward(grad: Value) -> ops.Grads:
+    def backward(grad: Value, ids: Value) -> ops.Grads:
         return (t.allocate(("positions", *HIDDEN), weight.dtype, "position embedding grad"),)
 
-    return t.op("position embeddings", shape, weight.dtype, [weight], backward)
+    return t.op("position embeddings", shape, weight.dtype, [weight], backward, [position_ids])
 
 
 def add_positions(t: Tape, inputs_embeds: Value, position_embeds: Value) -> Value:

@@ -23,7 +23,7 @@ Monomial = tuple[str, ...]
 Category = Literal["activations", "workspace", "gradients", "logits"]
 Key = tuple[str, Category, Monomial]
 
-ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "bool": 1, "uint8": 1}
+ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "bool": 1, "uint8": 1, "complex64": 8}
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ STYLES: dict[str, Style] = {
             hidden_dropout=0.0,
         ),
         qkv_bias="use_qkv_bias",
+        head_dim="",
         qk_norm=stablelm_norms,
         qk_norm_kind="head",
         norm="layer",

@@ -61,13 +61,17 @@ def bert_block(c: Config, sizes: Heads) -> Block:
 
 
 def bert_like(given: Mapping[str, object], root: str, defaults: Mapping[str, object], head: str) -> Architecture:
-    """Embeddings of words, positions and segments, layers, and a transform before the tied decoder."""
+    """Embeddings of words, positions and segments, layers, and a transform before the decoder.
+
+    The head has a bias beside its decoder's; the two are one where the head is tied.
+    """
     c = Config(given, {**BERT_DEFAULTS, **defaults})
     if c.flag("add_cross_attention"):
         c.refuse("add_cross_attention", "must be false: decoders of an encoder-decoder are not read")
     sizes = heads_of(c, kv_heads=None, head_dim=None)
     hidden, vocab, length = sizes.hidden, c.size("vocab_size"), c.positions()
     transform, norm = ("transform.dense", "transform.LayerNorm") if root == "bert" else ("dense", "layer_norm")
+    tied = c.flag("tie_word_embeddings")
     ids = (f"{root}.embeddings.position_ids", f"{root}.embeddings.token_type_ids")
     body = Body(
         blocks=grouped(f"{root}.encoder.layer", [0] * c.layers(), lambda _: bert_block(c, sizes)),
@@ -75,7 +79,8 @@ def bert_like(given: Mapping[str, object], root: str, defaults: Mapping[str, obj
         + positions(f"{root}.embeddings.position_embeddings", length, hidden)
         + embedding(f"{root}.embeddings.token_type_embeddings", c.size("type_vocab_size"), hidden)
         + layer_norm(f"{root}.embeddings.LayerNorm", hidden)
-        + layer_norm(f"{head}.{norm}", hidden),
+        + layer_norm(f"{head}.{norm}", hidden)
+        + (() if tied else (Tensor(f"{head}.bias", (vocab,)),)),
         linears=(Linear(f"{head}.{transform}", hidden, hidden, True),),
         buffers=tuple(Tensor(name, (1, length), dtype="int64") for name in ids),
     )
@@ -84,7 +89,7 @@ def bert_like(given: Mapping[str, object], root: str, defaults: Mapping[str, obj
         body,
         hidden=hidden,
         vocab=vocab,
-        tied=c.flag("tie_word_embeddings"),
+        tied=tied,
         head=f"{head}.decoder",
         head_bias=True,
         embedding_dropout=c.share("hidden_dropout_prob"),

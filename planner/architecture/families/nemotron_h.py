@@ -103,13 +103,14 @@ def layer(c: Config, kind: str) -> Block:
 
 
 def nemotron_h(given: Mapping[str, object]) -> Architecture:
+    """The head is never tied: transformers 5.23 names no tied weights for the family."""
     defaults: dict[str, object] = {
         **{"vocab_size": 131072, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8},
         **{"head_dim": 128, "attention_dropout": 0.0, "intermediate_size": 21504, "mlp_hidden_act": "relu2"},
         **{"mlp_bias": False, "ssm_state_size": 128, "mamba_num_heads": 128, "mamba_head_dim": 64, "n_groups": 8},
         **{"conv_kernel": 4, "use_conv_bias": True, "use_bias": False, "n_routed_experts": 8},
         **{"moe_intermediate_size": 7688, "moe_shared_expert_intermediate_size": 7688, "moe_latent_size": None},
-        **{"num_experts_per_tok": 2, "layers_block_type": None, "tie_word_embeddings": False},
+        **{"num_experts_per_tok": 2, "layers_block_type": None},
     }
     aliases = {
         **{"layer_types": "layers_block_type", "num_local_experts": "n_routed_experts"},
@@ -125,7 +126,7 @@ def nemotron_h(given: Mapping[str, object]) -> Architecture:
         tensors=embedding("model.embeddings", vocab, hidden) + rms_norm("model.norm_f", hidden),
         buffers=tuple(Tensor(f"model.layers.{i}.mixer.gate.e_score_correction_bias", biases, "router") for i in sparse),
     )
-    return with_head(c, body, hidden=hidden, vocab=vocab, tied=c.flag("tie_word_embeddings"))
+    return with_head(c, body, hidden=hidden, vocab=vocab, tied=False)
 
 
 READERS = {"nemotron_h": nemotron_h}

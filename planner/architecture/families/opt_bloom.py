@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from planner.architecture.blocks import Architecture, Linear, Mlp, Tensor
+from planner.architecture.blocks import Architecture, Block, Linear, Mlp, Tensor
 from planner.architecture.config import Config
 from planner.architecture.decoder import rotary_dim
 from planner.architecture.families.gpt import attention, language_model, layer
@@ -33,26 +33,29 @@ def opt(given: Mapping[str, object]) -> Architecture:
     hidden, width = sizes.hidden, c.optional_size("word_embed_proj_dim") or sizes.hidden
     before = c.flag("do_layer_norm_before")
     final = before and not c.flag("_remove_final_layer_norm")
-    block = layer(
-        opt_linears(c, hidden),
-        opt_norm(c, "self_attn_layer_norm") + opt_norm(c, "final_layer_norm"),
-        attention(sizes, "learned", c.share("attention_dropout"), "none"),
-        Mlp(c.size("ffn_dim"), False, c.text("activation_function")),
-        c.share("dropout"),
-        norm_order="pre" if before else "post",
-    )
+    tied = c.flag("tie_word_embeddings")
+
+    def make(kept: bool) -> Block:
+        return layer(
+            opt_linears(c, hidden, kept),
+            opt_norm(c, "self_attn_layer_norm") + opt_norm(c, "final_layer_norm"),
+            attention(sizes, "learned", c.share("attention_dropout"), "none"),
+            Mlp(c.size("ffn_dim"), False, c.text("activation_function")),
+            c.share("dropout"),
+            norm_order="pre" if before else "post",
+        )
+
     project = (
         Linear("model.decoder.project_out", width, hidden),
         Linear("model.decoder.project_in", hidden, width),
     )
     body = Body(
-        blocks=grouped("model.decoder.layers", [0] * c.layers(), lambda _: block),
+        blocks=grouped("model.decoder.layers", opt_kept(c, c.layers()), make),
         tensors=embedding("model.decoder.embed_tokens", c.size("vocab_size"), width)
         + positions("model.decoder.embed_positions", c.positions() + 2, hidden)
         + (opt_norm(c, "model.decoder.final_layer_norm") if final else ()),
         linears=project if width != hidden else (),
     )
-    tied = c.flag("tie_word_embeddings")
     return with_head(c, body, hidden=hidden, vocab=c.size("vocab_size"), tied=tied, head_width=width)
 
 
@@ -60,11 +63,18 @@ def opt_norm(c: Config, name: str) -> tuple[Tensor, ...]:
     return layer_norm(name, c.size("hidden_size")) if c.flag("layer_norm_elementwise_affine") else ()
 
 
-def opt_linears(c: Config, hidden: int) -> tuple[Linear, ...]:
-    bias = c.flag("enable_bias")
+def opt_kept(c: Config, num_layers: int) -> list[bool]:
+    """True for the last layer where its fc2 is the model's last parameter: quantization leaves that one out."""
+    plain = not c.flag("enable_bias") and not c.flag("layer_norm_elementwise_affine")
+    return [plain and c.flag("tie_word_embeddings") and i == num_layers - 1 for i in range(num_layers)]
+
+
+def opt_linears(c: Config, hidden: int, kept: bool) -> tuple[Linear, ...]:
+    bias, inner = c.flag("enable_bias"), c.size("ffn_dim")
     names = ("q_proj", "k_proj", "v_proj", "out_proj")
     projections = tuple(Linear(f"self_attn.{name}", hidden, hidden, bias) for name in names)
-    return projections + plain_mlp("fc1", "fc2", hidden, c.size("ffn_dim"), bias)
+    down = Linear("fc2", hidden, inner, bias, quantizable=not kept)
+    return (*projections, Linear("fc1", inner, hidden, bias), down)
 
 
 def bloom(given: Mapping[str, object]) -> Architecture:

@@ -63,8 +63,9 @@ def embed(c: Context) -> Value:
     """GPT2Model.forward up to the layers."""
     t = c.tape
     inputs_embeds = head.token_embedding(c)
-    c.forward_only.append(t.allocate(("S",), "int64", "position ids"))
-    position_embeds = position_embedding(c, "wpe.weight")
+    position_ids = t.allocate(("S",), "int64", "position ids")
+    c.forward_only.append(position_ids)
+    position_embeds = position_embedding(c, "wpe.weight", position_ids)
     hidden_states = add_positions(t, inputs_embeds, position_embeds)
     head.causal_mask(c)
     c.model_locals += [inputs_embeds, position_embeds]
