@@ -1,8 +1,10 @@
 """Streamlit entry: page config and navigation, nothing else."""
 
+from pathlib import Path
+
 import streamlit as st
 
-st.set_page_config(page_title="TuneBudget", page_icon=":material/memory:", layout="wide")
+st.set_page_config(page_title="TuneBudget", page_icon=Path(__file__).parent / "ui" / "icon.svg", layout="wide")
 st.navigation(
     [
         st.Page(

@@ -46,9 +46,10 @@ def advise(request: PlanRequest, plan: Plan) -> tuple[Suggestion, ...]:
         return ()
     single = [s for c in _settings(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
     chain = _chain(request, plan)
+    beyond = _beyond(request, plan, chain)
     others = [s for c in _methods(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
-    cards = [s for s in (_smallest_card(request, plan),) if s is not None]
-    found = [*single, *([chain] if chain else []), *others, *cards]
+    cards = [s for s in (_smallest_card(request, plan), _more_cards(request, plan)) if s is not None]
+    found = [*single, *([chain] if chain else []), *others, *cards, *beyond]
     return tuple(sorted(found, key=lambda s: s.verdict != "fits"))
 
 
@@ -107,6 +108,22 @@ def _chain(request: PlanRequest, plan: Plan) -> Suggestion | None:
     return _try(request, plan, _Change(label, changes, "the costs of each together"))
 
 
+def _beyond(request: PlanRequest, plan: Plan, chain: Suggestion | None) -> list[Suggestion]:
+    """Where the chain is not enough: the smallest card, and the fewest cards, on which it is."""
+    if chain is None or chain.verdict == "fits":
+        return []
+    found = []
+    for change in (_smallest_card, _more_cards):
+        added = change(apply_changes(request, chain.changes), plan)
+        if added is None:
+            continue
+        label = f"{added.label} with: {chain.label[0].lower()}{chain.label[1:]}"
+        together = _Change(label, {**chain.changes, **added.changes}, f"{added.price}, and {chain.price}")
+        tried = _try(request, plan, together)
+        found += [tried] if tried is not None else []
+    return found
+
+
 def _settings(request: PlanRequest) -> Iterable[_Change]:
     """Changes that leave the training objective alone, the cheapest first."""
     if request.loss == "full":
@@ -161,6 +178,18 @@ def _smallest_card(request: PlanRequest, plan: Plan) -> Suggestion | None:
         if gpu.usable_bytes <= plan.usable_bytes or gpu.vendor != "nvidia":
             continue
         tried = _try(request, plan, _Change(f"One {gpu.name}", {"gpu": gpu.key}, "another card"))
+        if tried is not None and tried.verdict == "fits":
+            return tried
+    return None
+
+
+def _more_cards(request: PlanRequest, plan: Plan) -> Suggestion | None:
+    """The fewest cards of the same kind (2, 4 or 8) over which full sharding makes the run fit."""
+    for count in (2, 4, 8):
+        if count <= request.num_gpus:
+            continue
+        changes: dict[str, object] = {"num_gpus": count, "parallelism": {"strategy": "fsdp"}}
+        tried = _try(request, plan, _Change(f"{count} cards with FSDP", changes, f"{count} times the price an hour"))
         if tried is not None and tried.verdict == "fits":
             return tried
     return None

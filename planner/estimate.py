@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from planner.answer import CATEGORIES, Certainty, Phase, Plan, Term, Verdict
 from planner.architecture.blocks import Architecture
@@ -77,14 +78,14 @@ def compute_memory(request: PlanRequest) -> Memory:
     check(request, architecture)
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
     setup = resolve_setup(request, architecture)
-    static = ledger.static_bytes(request, inventory(request, architecture, setup), setup)
+    static = ledger.static_bytes(request, architecture, inventory(request, architecture, setup), setup)
     accumulating = request.gradient_accumulation_steps > 1
     batch, length = request.per_device_train_batch_size, request.max_length
     step = build_step(request, architecture, setup, batch, length, accumulating)
     constant = cublas_workspace_bytes(_capability(gpu)) if request.device == "cuda" else 0
     moments = ledger.moments(static, step, accumulating, constant)
     peak = max(moments, key=lambda m: m.total)
-    certainty = activation_certainty(request, architecture)
+    certainty = activation_certainty(request, architecture) if request.num_gpus == 1 else "modelled"
     on_device = device_bytes(peak.total, request.device, certainty)
     return Memory(model, setup, static, moments, peak, certainty, on_device, constant, gpu)
 
@@ -130,30 +131,28 @@ def estimate(request: PlanRequest) -> Plan:
     memory = compute_memory(request)
     static, peak, device = memory.static, memory.peak, memory.device
     live = ledger.by_category(peak, static, device.runtime)
-    trained = sum(i.elements for i in static.items if i.trainable)
-    return Plan(
-        id=request.id,
-        schema_version=SCHEMA_VERSION,
-        tool_version=tool_version(),
-        model=memory.model.name,
-        method=request.method,
-        total_params=sum(i.elements for i in static.items if i.role != "buffer"),
-        trainable_params=trained,
-        **{f"{category}_bytes": live[category] for category in CATEGORIES},
-        peak_bytes=peak.total,
-        steady_bytes=static.weights_in_use + static.states.total + memory.constant,
-        reserved_bytes=device.reserved,
-        device_bytes=device.device,
-        peak_phase=peak.phase,
-        low_bytes=device.low,
-        high_bytes=device.high,
-        **_verdict(memory),
-        **_elsewhere(memory),
-        certainty=memory.certainty,
-        terms=_terms(request, memory),
-        timeline=ledger.timeline(memory.moments, static, device.runtime),
-        notes=tuple(_notes(request, memory)),
-    )
+    values: dict[str, Any] = {
+        "id": request.id,
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": tool_version(),
+        "model": memory.model.name,
+        "method": request.method,
+        "total_params": sum(i.elements for i in static.items if i.role != "buffer"),
+        "trainable_params": sum(i.elements for i in static.items if i.trainable),
+        "peak_bytes": peak.total,
+        "steady_bytes": static.weights_in_use + static.states.total + memory.constant + static.buckets,
+        "reserved_bytes": device.reserved,
+        "device_bytes": device.device,
+        "peak_phase": peak.phase,
+        "low_bytes": device.low,
+        "high_bytes": device.high,
+        "certainty": memory.certainty,
+        "terms": _terms(memory),
+        "timeline": ledger.timeline(memory.moments, static, device.runtime),
+        "notes": tuple(_notes(request, memory)),
+    }
+    values |= {f"{category}_bytes": live[category] for category in CATEGORIES}
+    return Plan(**values, **_verdict(memory), **_elsewhere(memory))
 
 
 def needed_bytes(memory: Memory) -> int:
@@ -171,7 +170,7 @@ def verdict(memory: Memory) -> Verdict | None:
     return "tight" if memory.device.low - paged <= usable else "does not fit"
 
 
-def _verdict(memory: Memory) -> dict[str, object]:
+def _verdict(memory: Memory) -> dict[str, Any]:
     if memory.gpu is None:
         return {}
     usable = memory.gpu.usable_bytes
@@ -203,17 +202,21 @@ def _elsewhere(memory: Memory) -> dict[str, int]:
 _RUNTIME_SOURCE = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
 
 
-def _terms(request: PlanRequest, memory: Memory) -> tuple[Term, ...]:
+def _terms(memory: Memory) -> tuple[Term, ...]:
     static, peak = memory.static, memory.peak
-    quantization = request.quantization_settings
-    quant_type = quantization.bnb_4bit_quant_type if quantization else ""
-    terms = ledger.static_terms(static, memory.setup, peak, quant_type)
+    terms = ledger.static_terms(static, peak)
     terms += ledger.activation_terms(peak, memory.model.architecture, memory.certainty)
     if memory.constant:
         source = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
         terms.append(_constant("cuBLAS workspace", "workspace", memory.constant, "forward", source))
-    extra = peak.workspace - memory.constant
-    if extra:
+    if static.buckets:
+        source = "torch 2.13 nn/parallel/distributed.py, gradient_as_bucket_view=False"
+        terms.append(_constant("DDP gradient buckets", "workspace", static.buckets, "loaded", source))
+    extra = peak.workspace - memory.constant - static.buckets
+    if extra and peak.phase != "optimizer_step":
+        source = "torch 2.13 distributed/fsdp/_fully_shard"
+        terms.append(_constant("gathered parameters", "workspace", extra, "forward", source))
+    elif extra:
         terms.append(_constant("optimizer step temporaries", "workspace", extra, "optimizer_step", static.optimizer.source))
     if memory.device.runtime:
         terms.append(_constant("CUDA context", "runtime", memory.device.runtime, "loaded", _RUNTIME_SOURCE))
@@ -237,7 +240,9 @@ def _constant(name: str, category: str, num_bytes: int, born: Phase, source: str
 
 def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     architecture, notes = memory.model.architecture, []
-    if memory.certainty != "exact":
+    if request.num_gpus > 1:
+        notes.append(f"bytes are those of one of {request.num_gpus} devices; {request.parallelism.strategy} is modelled")
+    if activation_certainty(request, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
     paged = memory.static.states.paged
     if paged and request.device == "cuda":

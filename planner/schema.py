@@ -80,6 +80,14 @@ class QuantizationSettings(_Frozen):
         return self
 
 
+class ParallelismSettings(_Frozen):
+    """How a run is spread over several devices."""
+
+    strategy: Literal["none", "ddp", "fsdp"] = Field(
+        "none", description="ddp: a copy on each device; fsdp: weights, gradients and states sharded (full shard)"
+    )
+
+
 class PlanRequest(_Frozen):
     """One question: this model, trained in this way, on this hardware."""
 
@@ -104,6 +112,7 @@ class PlanRequest(_Frozen):
     gpu: str | None = Field(None, description="key or alias of the catalogue")
     num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
     num_nodes: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
+    parallelism: ParallelismSettings = ParallelismSettings()
 
     @field_validator("optim")
     @classmethod
@@ -118,6 +127,11 @@ class PlanRequest(_Frozen):
             raise ValueError("lora: settings given with method 'full': use method 'lora', or leave lora out")
         if self.method != "qlora" and self.quantization is not None:
             raise ValueError(f"quantization: given with method {self.method!r}: only 'qlora' trains on a quantized base")
+        strategy, num_gpus = self.parallelism.strategy, self.num_gpus
+        if strategy == "none" and num_gpus > 1:
+            raise ValueError(f"num_gpus: {num_gpus} with parallelism.strategy 'none': name a strategy, ddp or fsdp")
+        if strategy != "none" and num_gpus == 1:
+            raise ValueError(f"parallelism.strategy: {strategy!r} with num_gpus 1: it needs at least two")
         return self
 
     @property

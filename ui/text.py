@@ -122,14 +122,9 @@ def probability(value: float | None) -> str:
 def trained(plan: Plan) -> str:
     """How much is trained, and the size of what is saved."""
     share = plan.trainable_params / max(plan.total_params, 1)
-    saved = "weights" if plan.method == "full" else "adapter"
-    return (
-        f"Trains {format_count(plan.trainable_params)} of {format_count(plan.total_params)} parameters ({share:.2%}); "
-        f"the saved {saved} take {format_gib(plan.adapter_bytes)}."
-        if saved == "weights"
-        else f"Trains {format_count(plan.trainable_params)} of {format_count(plan.total_params)} parameters "
-        f"({share:.2%}); the saved {saved} takes {format_gib(plan.adapter_bytes)}."
-    )
+    saved = "the saved weights take" if plan.method == "full" else "the saved adapter takes"
+    counts = f"{format_count(plan.trainable_params)} of {format_count(plan.total_params)} parameters"
+    return f"Trains {counts} ({share:.2%}); {saved} {format_gib(plan.adapter_bytes)}."
 
 
 def suggestion_effect(suggestion: Suggestion) -> str:

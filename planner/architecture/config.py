@@ -12,6 +12,7 @@ from planner.errors import ArchitectureError
 MAX_LAYERS = 10_000
 MAX_SIZE = 2**24
 MAX_POSITIONS = 2**31
+MAX_HEADS = 2**16
 
 
 def shown(value: object) -> str:

@@ -28,8 +28,9 @@ from planner.architecture.parts import (
 class Layer(NamedTuple):
     """What makes one layer differ from another.
 
-    window: its sliding window; local: of the kind that slides, window or not. sparse: experts, no MLP. rope: rotary positions. linear: the family's other mixer
-    (linear attention, cross-attention). kept: transformers keeps its last linear out of quantization.
+    window: its sliding window. local: of the kind that slides, window or not. sparse: experts, no MLP.
+    rope: rotary positions. linear: the family's other mixer (linear attention, cross-attention).
+    kept: transformers keeps its last linear out of quantization.
     """
 
     window: int | None = None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from planner.architecture.blocks import Architecture, Block, Linear, Tensor
-from planner.architecture.config import Config
+from planner.architecture.config import MAX_HEADS, Config
 
 Kind = TypeVar("Kind", bound=Hashable)
 
@@ -54,7 +54,7 @@ def heads_of(
     head_dim: str | None = "head_dim",
 ) -> Heads:
     """Read the widths; without a head_dim the hidden size must be a multiple of the heads."""
-    num_heads = c.size(heads)
+    num_heads = c.size(heads, MAX_HEADS)
     num_kv = c.optional_size(kv_heads) if kv_heads else None
     if num_kv is not None and num_heads % num_kv:
         c.refuse(kv_heads or heads, f"must divide {heads}={num_heads}")

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from planner.answer import CATEGORIES, Category, Certainty, Phase, PhaseBytes, Term
 from planner.architecture.blocks import Architecture
-from planner.memory.inventory import Item, Setup, constants_bytes, packed_bytes, stored_bytes
+from planner.memory.inventory import Item, Setup, constants_bytes, packed_bytes
 from planner.memory.states import StateBytes, gradient_bytes, state_bytes, step_workspace_bytes
 from planner.memory.step import Composition, Part, Step
 from planner.memory.tape import ITEMSIZE, Monomial
 from planner.memory.taped import Live
 from planner.optimizers import OPTIMIZERS, Optimizer
+from planner.parallel import gathered_bytes, num_shards, share
 from planner.schema import PlanRequest
 
 PHASE_OF: dict[str, Phase] = {
@@ -21,23 +22,31 @@ PHASE_OF: dict[str, Phase] = {
     "backward embedding": "backward_embedding",
 }
 TORCH = "torch 2.13 derivatives.yaml"
+AUTOGRAD = "torch 2.13 autograd accumulate_grad.h"
 
 
 @dataclass(frozen=True, slots=True)
 class Static:
-    """Bytes that do not depend on the batch: weights, gradients, states."""
+    """Bytes a device holds whatever the batch is: weights, gradients, states; after sharding.
+
+    weights: one term a group of tensors alike. gathered: parameters that sharding makes whole for the time of use.
+    """
 
     items: tuple[Item, ...]
     optimizer: Optimizer
+    weight_terms: tuple[Term, ...]
     weights: int
     weights_in_use: int
     gradients: int
     states: StateBytes
     step_workspace: int
-    double_quant: bool
+    gathered: int
+    buckets: int
 
 
-def static_bytes(request: PlanRequest, items: tuple[Item, ...], setup: Setup) -> Static:
+def static_bytes(
+    request: PlanRequest, architecture: Architecture, items: tuple[Item, ...], setup: Setup
+) -> Static:
     """Weights, gradients and optimizer states of the run.
 
     weights_in_use: after the first forward, when bitsandbytes has cast the biases of its linears to their input's
@@ -45,18 +54,23 @@ def static_bytes(request: PlanRequest, items: tuple[Item, ...], setup: Setup) ->
     """
     quantization = request.quantization_settings
     double = quantization is not None and quantization.bnb_4bit_use_double_quant
-    optimizer = OPTIMIZERS[request.optim]
-    in_use = sum(stored_bytes(i, double) * i.count for i in items)
-    loaded = in_use + sum(i.elements * _cast_bytes(i, setup) for i in items)
+    optimizer, shards = OPTIMIZERS[request.optim], num_shards(request)
+    quant_type = quantization.bnb_4bit_quant_type if quantization else ""
+    terms = tuple(_weight_terms(items, setup, quant_type, double, shards))
+    weights = sum(term.bytes for term in terms)
+    gradients = gradient_bytes(items)
+    states = state_bytes(optimizer, items, request.device)
     return Static(
         items=items,
         optimizer=optimizer,
-        weights=loaded,
-        weights_in_use=in_use,
-        gradients=gradient_bytes(items),
-        states=state_bytes(optimizer, items, request.device),
-        step_workspace=step_workspace_bytes(optimizer, items, request.device),
-        double_quant=double,
+        weight_terms=terms,
+        weights=weights,
+        weights_in_use=weights - share(sum(i.elements * _cast_bytes(i, setup) for i in items), shards),
+        gradients=share(gradients, shards),
+        states=states.shared(shards),
+        step_workspace=share(step_workspace_bytes(optimizer, items, request.device), shards),
+        gathered=gathered_bytes(request, architecture, items, double),
+        buckets=gradients if request.parallelism.strategy == "ddp" else 0,
     )
 
 
@@ -84,20 +98,22 @@ class Moment:
 
 def moments(static: Static, step: Step, accumulating: bool, constant: int) -> list[Moment]:
     """One moment a phase, in order; `constant` is live throughout (the cuBLAS workspace)."""
-    base = static.weights + static.states.total + constant
+    between = static.weights + static.states.total + constant + static.buckets
+    base = between + static.gathered
     held = static.gradients if accumulating else 0
+    running = constant + static.buckets + static.gathered
     found = [Moment("loaded", None, 0, 0, 0, static.weights)]
     for composition in step.moments():
         total = base + held + composition.bytes
-        moment = Moment(PHASE_OF[composition.phase], composition, held, static.states.total, constant, total)
+        moment = Moment(PHASE_OF[composition.phase], composition, held, static.states.total, running, total)
         if found[-1].phase != moment.phase:
             found.append(moment)
         elif moment.total > found[-1].total:
             found[-1] = moment
-    workspace = constant + static.step_workspace
-    total = base + static.gradients + static.step_workspace
+    workspace = constant + static.buckets + static.step_workspace
+    total = between + static.gradients + static.step_workspace
     found.append(Moment("optimizer_step", None, static.gradients, static.states.total, workspace, total))
-    found.append(Moment("between_steps", None, 0, static.states.total, constant, base))
+    found.append(Moment("between_steps", None, 0, static.states.total, constant + static.buckets, between))
     return found
 
 
@@ -143,7 +159,7 @@ def activation_terms(moment: Moment, architecture: Architecture, certainty: Cert
                 inputs={},
                 born="backward_head",
                 freed="between_steps",
-                source="torch 2.13 autograd accumulate_grad.h",
+                source=AUTOGRAD,
                 certainty=certainty,
             )
         )
@@ -214,33 +230,47 @@ _ROLE_SOURCES = {
 }
 
 
-def static_terms(static: Static, setup: Setup, moment: Moment, quant_type: str) -> list[Term]:
+LOADED: tuple[Phase, Phase] = ("loaded", "between_steps")
+
+
+def static_terms(static: Static, moment: Moment) -> list[Term]:
     """Weights, gradients and states live at a moment."""
-    terms = [*_weight_terms(static, setup, quant_type)]
+    terms = [*static.weight_terms]
     if moment.gradients:
-        terms.append(_plain("gradients", "gradients", moment.gradients, "sum of trained parameters x bytes of their dtype", ("backward_head", "between_steps"), "torch 2.13 autograd accumulate_grad.h"))
+        formula = "sum of trained parameters x bytes of their dtype"
+        life: tuple[Phase, Phase] = ("backward_head", "between_steps")
+        terms.append(plain("gradients", "gradients", moment.gradients, formula, life, AUTOGRAD))
     if moment.states:
         terms += _state_terms(static)
     return terms
 
 
-def _weight_terms(static: Static, setup: Setup, quant_type: str) -> Iterable[Term]:
+def _weight_terms(
+    items: Sequence[Item], setup: Setup, quant_type: str, double_quant: bool, shards: int
+) -> Iterable[Term]:
     groups: dict[tuple[str, str], list[Item]] = {}
-    for item in static.items:
-        dtype = setup.kept_dtype if item.role == "bias_4bit" else quant_type if item.role == "linear_4bit" else item.dtype
-        groups.setdefault((item.role, dtype), []).append(item)
-    for (role, dtype), items in groups.items():
-        elements = sum(i.elements for i in items)
+    for item in items:
+        loaded = setup.kept_dtype if item.role == "bias_4bit" else item.dtype
+        groups.setdefault((item.role, quant_type if item.role == "linear_4bit" else loaded), []).append(item)
+    for (role, dtype), members in groups.items():
+        elements = sum(i.elements for i in members)
         source = _ROLE_SOURCES.get(role, "shapes of the config; transformers 5.23")
         if role == "linear_4bit":
-            packed = sum(packed_bytes(i.numel) * i.count for i in items)
-            constants = sum(constants_bytes(i.numel, static.double_quant) * i.count for i in items)
-            nested = "1 a block of 64 + 4 a 256 blocks + 1092 a tensor" if static.double_quant else "4 a block of 64 + 64 a tensor"
-            yield _plain(f"4-bit weights ({dtype})", "weights", packed, "parameters / 2", ("loaded", "between_steps"), source, parameters=elements)
-            yield _plain("4-bit block constants", "weights", constants, nested, ("loaded", "between_steps"), source, parameters=elements)
-        else:
-            size = ITEMSIZE[dtype]
-            yield _plain(f"{_ROLE_NAMES[role]} ({dtype})", "weights", size * elements, f"{size} x elements", ("loaded", "between_steps"), source, elements=elements)
+            yield from _terms_4bit(members, dtype, double_quant, shards)
+            continue
+        size = ITEMSIZE[dtype]
+        name = f"{_ROLE_NAMES[role]} ({dtype})"
+        yield plain(name, "weights", size * elements, f"{size} x elements", LOADED, source, shards, elements=elements)
+
+
+def _terms_4bit(members: Sequence[Item], quant_type: str, double_quant: bool, shards: int) -> Iterable[Term]:
+    source, elements = _ROLE_SOURCES["linear_4bit"], sum(i.elements for i in members)
+    packed = sum(packed_bytes(i.numel) * i.count for i in members)
+    constants = sum(constants_bytes(i.numel, double_quant) * i.count for i in members)
+    nested = "1 a block of 64 + 4 a 256 blocks + 1092 a tensor" if double_quant else "4 a block of 64 + 64 a tensor"
+    name = f"4-bit weights ({quant_type})"
+    yield plain(name, "weights", packed, "parameters / 2", LOADED, source, shards, parameters=elements)
+    yield plain("4-bit block constants", "weights", constants, nested, LOADED, source, shards, parameters=elements)
 
 
 def _state_terms(static: Static) -> Iterable[Term]:
@@ -253,21 +283,31 @@ def _state_terms(static: Static) -> Iterable[Term]:
         "blockwise_8bit": f"{optimizer.num_states} x trained parameters (x 4 for tensors under 4,096 elements)",
         "factored": "4 x (rows + columns) of each trained matrix, 4 x elements of each vector",
     }
-    yield _plain(f"{optimizer.name} states", "optimizer", states.moments, formulas[optimizer.state_format], life, optimizer.source, trained=trained)
+    yield plain(f"{optimizer.name} states", "optimizer", states.moments, formulas[optimizer.state_format], life, optimizer.source, trained=trained)
     if states.constants:
         formula = f"{optimizer.num_states} x 4 a block of 256 elements"
-        yield _plain("8-bit state constants", "optimizer", states.constants, formula, life, optimizer.source, trained=trained)
+        yield plain("8-bit state constants", "optimizer", states.constants, formula, life, optimizer.source, trained=trained)
     if states.scalars:
-        yield _plain("step counters", "optimizer", states.scalars, "4 a trained tensor", life, optimizer.source)
+        yield plain("step counters", "optimizer", states.scalars, "4 a trained tensor", life, optimizer.source)
 
 
-def _plain(
-    name: str, category: Category, num_bytes: int, formula: str, life: tuple[Phase, Phase], source: str, **inputs: int
+def plain(
+    name: str,
+    category: Category,
+    num_bytes: int,
+    formula: str,
+    life: tuple[Phase, Phase],
+    source: str,
+    shards: int = 1,
+    **inputs: int,
 ) -> Term:
+    """An exact term; where it is sharded, its share of a device."""
+    if shards > 1:
+        formula, inputs["devices"] = f"({formula}) / devices", shards
     return Term(
         name=name,
         category=category,
-        bytes=num_bytes,
+        bytes=share(num_bytes, shards),
         formula=formula,
         inputs=dict(inputs),
         born=life[0],

@@ -7,6 +7,7 @@ from math import prod
 from planner.memory.inventory import Item
 from planner.memory.tape import ITEMSIZE
 from planner.optimizers import Optimizer
+from planner.parallel import share
 
 #: bitsandbytes keeps tensors of fewer elements in 32 bits (optim/optimizer.py, min_8bit_size).
 MIN_8BIT_NUMEL = 4096
@@ -28,6 +29,11 @@ class StateBytes:
     @property
     def total(self) -> int:
         return self.moments + self.constants + self.scalars
+
+    def shared(self, shards: int) -> "StateBytes":
+        """The share of one of `shards` devices."""
+        parts = (self.moments, self.constants, self.scalars, self.paged)
+        return self if shards == 1 else StateBytes(*(share(part, shards) for part in parts))
 
 
 def gradient_bytes(items: Sequence[Item]) -> int:

@@ -16,6 +16,7 @@ from planner.memory.layers import GENERIC, layer_family
 from planner.memory.structure import Structure
 from planner.memory.tape import Monomial, Snapshot
 from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
+from planner.parallel import num_shards, share
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
@@ -242,7 +243,13 @@ def _pieces(part: Part, snapshot: Snapshot | None) -> tuple[tuple[Part, Live, in
     return () if snapshot is None else ((part, snapshot.live, 1),)
 
 
+#: The gradients a layer leaves, as one entry: its bytes after sharding are the symbol's value.
+LEFT: Live = {("gradients", "gradients", ("layer_gradients",)): 1}
+
+
 def _counted(runs: Iterable[tuple[Layer, int]], attribute: str) -> list[tuple[Part, Live, int]]:
+    if attribute == "gradients":
+        return [(layer.part, LEFT, count) for layer, count in runs if count]
     return [(layer.part, getattr(layer.tape, attribute), count) for layer, count in runs if count]
 
 
@@ -258,14 +265,15 @@ def build_step(
     rank = request.lora_settings.r if request.lora_settings else 0
     base, kinds = structures(request, architecture, setup, int(length), int(batch), gradients_exist)
     dims = model_dims(architecture, batch, length, rank)
+    shards = num_shards(request)
     order: dict[tuple[int, int], Layer] = {}
     stacks = list(dict.fromkeys(block.prefix for block, _ in kinds))
     for block, structure in kinds:
         sizes = dims | block_dims(block, named=base.family == GENERIC)
-        stack, layer = stacks.index(block.prefix), _evaluate(structure, sizes)
+        stack, layer = stacks.index(block.prefix), _evaluate(structure, sizes, shards)
         order |= {(stack, index): layer for index in block.indices}
         if (stack, 0) in order and 0 in block.indices and not input_gradient(request):
-            order[stack, 0] = _evaluate(replace(structure, input_requires_grad=False), sizes)
+            order[stack, 0] = _evaluate(replace(structure, input_requires_grad=False), dict(sizes), shards)
     ordered = [order[place] for place in sorted(order)]
     runs = [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(ordered, key=id))]
     return Step(Part(dims), tape_model(base), runs)
@@ -284,9 +292,11 @@ def input_gradient(request: PlanRequest) -> bool:
     return request.gradient_checkpointing and (request.method == "lora" or reentrant)
 
 
-def _evaluate(structure: Structure, dims: Dims) -> Layer:
+def _evaluate(structure: Structure, dims: Dims, shards: int) -> Layer:
     tape, part = tape_layer(structure), Part(dims)
     forward, forward_at = part.highest(tape.forward)
     backward, backward_at = part.highest(tape.backward)
-    saved, kept, gradients = part.total(tape.saved), part.total(tape.kept), part.total(tape.gradients)
+    saved, kept = part.total(tape.saved), part.total(tape.kept)
+    gradients = share(part.total(tape.gradients), shards)
+    part.dims["layer_gradients"] = gradients
     return Layer(part, tape, saved, kept, gradients, forward, backward, forward_at, backward_at)

@@ -63,6 +63,8 @@ def layer_kinds(c: Config) -> Sequence[Kind]:
     types = c.kinds("layer_types", num_layers, ATTENTION_TYPES)
     full = [kind == "full_attention" for kind in types] if types else [(i + 1) % 6 == 0 for i in range(num_layers)]
     full[-1] = True
+    if set(full) != set(full[: num_layers - shared]):
+        c.refuse("num_kv_shared_layers", "must leave a layer of each kind that computes keys and values")
     return [Kind(at, i >= num_layers - shared) for i, at in enumerate(full)]
 
 

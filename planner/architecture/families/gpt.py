@@ -199,7 +199,8 @@ def gpt_neo_windows(c: Config) -> list[int | None]:
         if not isinstance(item, list) or len(item) != 2 or not isinstance(item[0], list):
             c.refuse("attention_types", rule)
         kinds, times = item
-        if isinstance(times, bool) or not isinstance(times, int) or not 0 < times * len(kinds) <= num_layers:
+        fits = isinstance(times, int) and not isinstance(times, bool) and 0 < times * len(kinds) <= num_layers
+        if not fits or len(found) > num_layers:
             c.refuse("attention_types", rule)
         found += kinds * times
     if len(found) != num_layers or not all(kind in ("global", "local") for kind in found):
@@ -252,7 +253,7 @@ def gpt_neox(given: Mapping[str, object]) -> Architecture:
         **{"attention_dropout": 0.0, "hidden_dropout": 0.0, "tie_word_embeddings": False},
         **{"use_parallel_residual": True, "attention_bias": True, "rotary_pct": 0.25},
     }
-    c = Config(given, defaults, {"rotary_pct": "partial_rotary_factor"})
+    c = Config(given, defaults)
     sizes = heads_of(c, kv_heads=None, head_dim=None)
     hidden, inner, bias = sizes.hidden, c.size("intermediate_size"), c.flag("attention_bias")
     rotated = rotary_dim(c, sizes.head_dim, c.share("rotary_pct"))

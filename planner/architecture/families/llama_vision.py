@@ -169,6 +169,7 @@ MLLAMA_TEXT = Style(
         dropout=0.0,
         cross_attention_layers=[3, 8, 13, 18, 23, 28, 33, 38],
     ),
+    head_dim="",
     mixer=mllama_mixer,
     layers=mllama_layers,
     attention_dropout="dropout",

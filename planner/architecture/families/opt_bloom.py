@@ -108,28 +108,33 @@ def bloom(given: Mapping[str, object]) -> Architecture:
 
 
 def mpt(given: Mapping[str, object]) -> Architecture:
-    """ALiBi, fused qkv, no biases; transformers takes 4 x d_model for the MLP whatever expansion_ratio says."""
+    """ALiBi, fused qkv, no biases; transformers takes 4 x d_model for the MLP whatever expansion_ratio says.
+
+    no_bias=false and alibi=false are llm-foundry's own models (mpt-125m to mpt-70b), with biases and learned
+    positions; transformers' class knows neither.
+    """
     defaults: dict[str, object] = {
         **{"d_model": 2048, "n_heads": 16, "n_layers": 24, "vocab_size": 50368, "max_seq_len": 2048},
-        **{"resid_pdrop": 0.0, "emb_pdrop": 0.0, "attn_config": None, "tie_word_embeddings": True},
+        **{"resid_pdrop": 0.0, "emb_pdrop": 0.0, "attn_config": None, "no_bias": True, "tie_word_embeddings": True},
     }
     aliases = {"num_attention_heads": "n_heads", "hidden_size": "d_model", "num_hidden_layers": "n_layers"}
     c = Config(given, defaults, aliases)
+    attends = Config(c.section("attn_config"), {"attn_pdrop": 0.0, "alibi": True}, part="attn_config.")
     sizes = heads_of(c, "d_model", "n_heads", None, None)
-    hidden = sizes.hidden
-    dropout = Config(c.section("attn_config"), {"attn_pdrop": 0.0}, part="attn_config.").share("attn_pdrop")
-    linears = (Linear("attn.Wqkv", 3 * hidden, hidden), Linear("attn.out_proj", hidden, hidden))
+    hidden, bias, alibi = sizes.hidden, not c.flag("no_bias"), attends.flag("alibi")
+    linears = (Linear("attn.Wqkv", 3 * hidden, hidden, bias), Linear("attn.out_proj", hidden, hidden, bias))
     block = layer(
-        linears + plain_mlp("ffn.up_proj", "ffn.down_proj", hidden, 4 * hidden, bias=False),
-        layer_norm("norm_1", hidden, bias=False) + layer_norm("norm_2", hidden, bias=False),
-        attention(sizes, "alibi", dropout),
+        linears + plain_mlp("ffn.up_proj", "ffn.down_proj", hidden, 4 * hidden, bias),
+        layer_norm("norm_1", hidden, bias) + layer_norm("norm_2", hidden, bias),
+        attention(sizes, "alibi" if alibi else "learned", attends.share("attn_pdrop")),
         Mlp(4 * hidden, False, "gelu"),
         c.share("resid_pdrop"),
     )
     body = Body(
         blocks=grouped("transformer.blocks", [0] * c.layers("n_layers"), lambda _: block),
         tensors=embedding("transformer.wte", c.size("vocab_size"), hidden)
-        + layer_norm("transformer.norm_f", hidden, bias=False),
+        + (() if alibi else positions("transformer.wpe", c.size("max_seq_len"), hidden))
+        + layer_norm("transformer.norm_f", hidden, bias),
     )
     return language_model(c, body, hidden)
 

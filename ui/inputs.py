@@ -1,0 +1,191 @@
+"""The sidebar: one widget for each field of the request, bound to the URL.
+
+Labels of choices are the values themselves, as transformers, PEFT and bitsandbytes spell them: what stands in the
+sidebar also stands in the URL, the command and the request file.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from planner.catalog import find_gpu, find_model
+from planner.errors import PlannerError
+from ui import state, text
+from ui.answers import gpu_keys, model_ids
+
+_URL: dict[str, Any] = {"bind": "query-params"}
+
+_MORE = (
+    "gradient_checkpointing",
+    "use_reentrant",
+    "gradient_accumulation_steps",
+    "optim",
+    "loss",
+    "attn_implementation",
+    "padding",
+    "dtype",
+    "mixed_precision",
+)
+_ADAPTERS = ("lora_r", "lora_dropout", "target_modules", "autocast_adapter_dtype")
+_QUANTIZATION = ("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "upcast_unquantized")
+
+
+def sidebar() -> dict[str, Any]:
+    """Draw the inputs; what each of them holds, by key. Those that the method has no use for are left out."""
+    remember_open_groups()
+    with st.sidebar:
+        values = _question()
+        values |= _more()
+        if values["method"] != "full":
+            values |= _adapters()
+        if values["method"] == "qlora":
+            values |= _quantization()
+        st.button("Start over", icon=":material/restart_alt:", on_click=set_inputs, args=(state.defaults(),))
+    return values
+
+
+def set_inputs(values: Mapping[str, Any]) -> None:
+    """Put values into the inputs; a callback, since a widget's value can only be set before it is drawn."""
+    for key, value in values.items():
+        st.session_state[key] = value
+
+
+def remember_open_groups() -> None:
+    """Open those groups of settings that the link sets something of, once a visit: they stay as the visitor leaves them."""
+    groups = {"more": _MORE, "adapters": _ADAPTERS, "quantization": _QUANTIZATION}
+    st.session_state.setdefault(
+        "open_groups", {name for name, keys in groups.items() if any(key in st.query_params for key in keys)}
+    )
+
+
+def _question() -> dict[str, Any]:
+    model = _select("model", "Model", model_ids(), "Search the catalogue, or type a Hub id or an alias.", typed=True)
+    _fact(lambda: text.model_facts(find_model(str(model))))
+    method = st.segmented_control(
+        "Method",
+        state.choices("method"),
+        default=state.default("method"),
+        required=True,
+        key="method",
+        help="full: all weights; lora: adapters on frozen weights; qlora: adapters on a 4-bit base.",
+        **_URL,
+    )
+    gpu = _select("gpu", "GPU", gpu_keys(), "Search the catalogue, or type a card's name as clouds say it.", typed=True)
+    _fact(lambda: text.gpu_facts(find_gpu(str(gpu))))
+    return {
+        "model": model,
+        "method": method,
+        "gpu": gpu,
+        "max_length": _count("max_length", "Length in tokens", "`max_length`: tokens of one sequence.", 256),
+        "per_device_train_batch_size": _count(
+            "per_device_train_batch_size", "Batch size", "`per_device_train_batch_size`: sequences in one forward pass."
+        ),
+    }
+
+
+def _more() -> dict[str, Any]:
+    with st.expander("More settings", icon=":material/tune:", expanded="more" in st.session_state["open_groups"]):
+        checkpointing = _switch(
+            "gradient_checkpointing",
+            "Gradient checkpointing",
+            "Keep one hidden state a layer and recompute the rest: much less memory, about a third more time.",
+        )
+        return {
+            "gradient_checkpointing": checkpointing,
+            "use_reentrant": _switch(
+                "use_reentrant", "Reentrant form", "`use_reentrant` of gradient checkpointing.", not checkpointing
+            ),
+            "gradient_accumulation_steps": _count(
+                "gradient_accumulation_steps", "Accumulation steps", "`gradient_accumulation_steps` before an update."
+            ),
+            "optim": _choice("optim", "Optimizer", "`optim`, as transformers names them."),
+            "loss": _choice(
+                "loss", "Loss", "full: all logits at once, as transformers does; chunked and fused: never the whole."
+            ),
+            "attn_implementation": _choice("attn_implementation", "Attention", "eager keeps a score for each pair."),
+            "padding": _choice("padding", "Padding", "padded: a mask is passed, which costs memory; packed: none."),
+            "dtype": _choice("dtype", "Weights' dtype", "`dtype`: what the weights are loaded in."),
+            "mixed_precision": _choice("mixed_precision", "Mixed precision", "Autocast: the Trainer's bf16 and fp16."),
+        }
+
+
+def _adapters() -> dict[str, Any]:
+    with st.expander("Adapters", icon=":material/extension:", expanded="adapters" in st.session_state["open_groups"]):
+        return {
+            "lora_r": _count("lora_r", "Rank", "`r` of LoraConfig."),
+            "lora_dropout": st.number_input(
+                "Dropout",
+                min_value=0.0,
+                max_value=0.99,
+                value=float(state.default("lora_dropout")),
+                step=0.05,
+                key="lora_dropout",
+                help="`lora_dropout`: above 0 it keeps a copy and a mask of each adapter's input.",
+                **_URL,
+            ),
+            "target_modules": _select(
+                "target_modules",
+                "Target modules",
+                [state.default("target_modules"), state.ATTENTION],
+                "Which linear layers get adapters: a choice, or names with commas (q_proj, v_proj).",
+                typed=True,
+            ),
+            "autocast_adapter_dtype": _switch(
+                "autocast_adapter_dtype", "Adapters in float32", "`autocast_adapter_dtype`: PEFT's default on 16 bits."
+            ),
+        }
+
+
+def _quantization() -> dict[str, Any]:
+    is_open = "quantization" in st.session_state["open_groups"]
+    with st.expander("Quantization", icon=":material/compress:", expanded=is_open):
+        return {
+            "bnb_4bit_quant_type": _choice("bnb_4bit_quant_type", "4-bit type", "`bnb_4bit_quant_type`."),
+            "bnb_4bit_use_double_quant": _switch(
+                "bnb_4bit_use_double_quant", "Double quantization", "Quantize the constants too: 0.05 byte a parameter."
+            ),
+            "upcast_unquantized": _switch(
+                "upcast_unquantized",
+                "Upcast the rest to float32",
+                "What prepare_model_for_kbit_training does to embeddings, head and norms; some stacks skip it.",
+            ),
+        }
+
+
+def _select(key: str, label: str, options: list[str], help_text: str, *, typed: bool = False) -> str:
+    value = st.selectbox(
+        label,
+        options,
+        index=options.index(state.default(key)),
+        key=key,
+        help=help_text,
+        accept_new_options=typed,
+        filter_mode="contains",
+        **_URL,
+    )
+    return str(value)
+
+
+def _choice(key: str, label: str, help_text: str) -> str:
+    return _select(key, label, list(state.choices(key)), help_text)
+
+
+def _count(key: str, label: str, help_text: str, step: int = 1) -> int:
+    """A whole number of at least one; the planner knows its upper limit and says so."""
+    value = st.number_input(
+        label, min_value=1, value=int(state.default(key)), step=step, key=key, help=help_text, **_URL
+    )
+    return int(value)
+
+
+def _switch(key: str, label: str, help_text: str, disabled: bool = False) -> bool:
+    return st.toggle(label, value=bool(state.default(key)), key=key, help=help_text, disabled=disabled, **_URL)
+
+
+def _fact(line: Any) -> None:
+    """A caption under an input; what the catalogue does not know is said once, in the main part."""
+    try:
+        st.caption(line())
+    except PlannerError:
+        return

@@ -1,0 +1,203 @@
+"""The parts of the Fit page, in the order in which a reader needs them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from planner.advise import Suggestion
+from planner.answer import Plan
+from planner.schema import PlanRequest
+from planner.units import format_gib
+from ui import charts, state, tables, text
+from ui.answers import Answer
+from ui.inputs import set_inputs
+
+_CHART_CONFIG = {"displayModeBar": False}
+
+
+def examples() -> None:
+    """Three questions as links, for a visit that began without one."""
+    st.session_state.setdefault("began_empty", not st.query_params)
+    if not st.session_state["began_empty"]:
+        return
+    with st.container(horizontal=True):
+        for label, values in state.EXAMPLES.items():
+            st.page_link("ui/pages/fit.py", label=label, icon=":material/help:", query_params=state.query(values))
+
+
+def verdict(request: PlanRequest, result: Answer) -> None:
+    """The answer in a word, a sentence and four figures."""
+    plan = result.plan
+    st.subheader(text.verdict_heading(plan.verdict), anchor=False)
+    st.markdown(f"{text.question(request, plan)}. {text.verdict_sentence(plan)}")
+    changed = text.settings(request)
+    st.caption(" ".join(filter(None, (f"With {changed}." if changed else "", text.trained(plan)))))
+    with st.grid(4, min_column_width=150):
+        st.metric(
+            "Needs (estimated)",
+            format_gib(text.needed_bytes(plan)),
+            f"90% band: {text.band(plan)}",
+            delta_color="off",
+            delta_arrow="off",
+            help=text.UNITS_HELP,
+            border=True,
+        )
+        _card_metrics(plan)
+
+
+def _card_metrics(plan: Plan) -> None:
+    if plan.usable_bytes is None or plan.headroom_bytes is None:
+        return
+    short = plan.headroom_bytes < 0
+    st.metric("Card offers", format_gib(plan.usable_bytes), help="What a process can allocate.", border=True)
+    st.metric("Missing" if short else "Left over", format_gib(abs(plan.headroom_bytes)), border=True)
+    st.metric(
+        "Chance to run out",
+        text.probability(plan.oom_probability),
+        help="Of memory, estimated from the band.",
+        border=True,
+    )
+
+
+def suggestions(result: Answer) -> None:
+    """What would make it fit, as buttons that apply the change; what only helps stands apart."""
+    if not result.suggestions:
+        return
+    enough = [s for s in result.suggestions if s.verdict != "does not fit"]
+    helpful = [s for s in result.suggestions if s.verdict == "does not fit"]
+    st.subheader("Make it fit", anchor=False)
+    if enough:
+        _suggestion_grid(enough, "enough")
+    if helpful:
+        with st.expander("These help, but are not enough alone", expanded=not enough):
+            _suggestion_grid(helpful, "helpful")
+
+
+def _suggestion_grid(found: Sequence[Suggestion], group: str) -> None:
+    grid = st.grid(3, min_column_width=240)
+    for index, suggestion in enumerate(found):
+        with grid.cell(), st.container(border=True, height="stretch"):
+            _suggestion(suggestion, f"{group}_{index}")
+
+
+def _suggestion(suggestion: Suggestion, key: str) -> None:
+    values = state.values_from_changes(suggestion.changes)
+    if values is None:
+        st.markdown(f"**{suggestion.label}**")
+    else:
+        st.button(suggestion.label, key=f"apply_{key}", on_click=set_inputs, args=(values,), width="stretch", wrap=True)
+    st.markdown(text.suggestion_effect(suggestion))
+    st.caption(f"Costs: {suggestion.price}.")
+
+
+def breakdown(plan: Plan) -> None:
+    """The bar of the parts against the card's line."""
+    st.subheader("Where the memory goes", anchor=False)
+    st.plotly_chart(charts.breakdown_figure(plan), key="breakdown", config=_CHART_CONFIG, alt=text.breakdown_alt(plan))
+
+
+def timeline(plan: Plan) -> None:
+    """One training step over its phases; the table holds what both pictures show."""
+    st.subheader("One training step", anchor=False)
+    st.caption(
+        "The largest moment of each phase: tensors and the CUDA context, without the allocator's slack of "
+        f"{format_gib(plan.reserved_bytes - plan.peak_bytes)}."
+    )
+    st.plotly_chart(charts.timeline_figure(plan), key="timeline", config=_CHART_CONFIG, alt=text.timeline_alt(plan))
+    with st.expander("Both pictures as tables", icon=":material/table:"):
+        st.dataframe(
+            tables.category_frame(plan), column_config=_numbers(), hide_index=True, alt="Parts at the peak, estimated"
+        )
+        st.dataframe(
+            tables.phase_frame(plan), column_config=_numbers(), hide_index=True, alt="GiB live by phase, estimated"
+        )
+
+
+def _numbers() -> dict[str, Any]:
+    gib_column = st.column_config.NumberColumn(format="%.3f")
+    names = (*tables.CATEGORIES, "total", "GiB")
+    return {name: gib_column for name in names} | {
+        "share": st.column_config.NumberColumn(format="percent"),
+        "bytes": st.column_config.NumberColumn(format="localized"),
+    }
+
+
+def limits(request: PlanRequest, result: Answer) -> None:
+    """The largest batch and the longest sequence whose verdict is "fits"."""
+    if result.plan.verdict is None:
+        return
+    st.subheader("The most that fits", anchor=False)
+    with st.grid(2):
+        st.metric(
+            f"Largest batch at {request.max_length:,} tokens (estimated)",
+            text.none_or(result.largest_batch),
+            border=True,
+        )
+        st.metric(
+            f"Longest sequence at batch {request.per_device_train_batch_size:,} (estimated)",
+            text.none_or(result.longest_sequence, " tokens"),
+            border=True,
+        )
+
+
+@st.fragment
+def ledger(plan: Plan) -> None:
+    """Every term live at the peak; a chosen row is derived below."""
+    st.subheader("The ledger", anchor=False)
+    st.caption(
+        f"{len(plan.terms)} terms are live at the peak; they sum to {format_gib(plan.peak_bytes + plan.runtime_bytes)} "
+        "(estimated). Choose a row to see its derivation."
+    )
+    event = st.dataframe(
+        tables.ledger_frame(plan),
+        key="ledger",
+        column_config=_ledger_columns(),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="The ledger: every term live at the peak with bytes, formula, values, source and certainty",
+    )
+    for row in event.selection.rows:
+        if row < len(plan.terms):
+            _derivation(plan, row)
+
+
+def _ledger_columns() -> dict[str, Any]:
+    return _numbers() | {
+        "name": st.column_config.TextColumn(pinned=True, width="medium"),
+        "certainty": st.column_config.TextColumn(help=text.CERTAINTY_HELP),
+    }
+
+
+def _derivation(plan: Plan, row: int) -> None:
+    term = plan.terms[row]
+    with st.container(border=True):
+        st.markdown(f"**{term.name}** ({term.category}, {term.certainty})")
+        st.code(text.derivation(term), language=None, wrap_lines=True)
+        st.caption(f"{text.lifetime(term)} Source: {term.source}.")
+
+
+def notes(plan: Plan) -> None:
+    """What the plan did with the request that a reader should know."""
+    if not plan.notes:
+        return
+    st.subheader("Notes", anchor=False)
+    st.markdown("\n".join(f"- {note[:1].upper()}{note[1:]}" for note in plan.notes))
+
+
+def take_away(request: PlanRequest, plan: Plan, values: Mapping[str, Any]) -> None:
+    """The link, the command and the files that give the same answer."""
+    st.subheader("Take it with you", anchor=False)
+    st.caption("This page's address holds the whole question. On the command line, the same answer:")
+    st.code(state.cli_command(request), language="bash", wrap_lines=True)
+    st.code(state.link(st.context.url or "", values), language=None, wrap_lines=True)
+    with st.container(horizontal=True):
+        _download("Request as JSON", "request.json", request.model_dump_json(indent=2, exclude_none=True))
+        _download("Answer as JSON", "answer.json", plan.model_dump_json(indent=2))
+
+
+def _download(label: str, file_name: str, content: str) -> None:
+    st.download_button(
+        label, content, file_name, "application/json", on_click="ignore", icon=":material/download:", key=file_name
+    )
