@@ -1,56 +1,20 @@
 """The estimate: one request to one plan."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from planner.answer import CATEGORIES, Certainty, Phase, Plan, Term, Verdict
-from planner.architecture.blocks import Architecture
-from planner.architecture.read import read_architecture
-from planner.catalog import find_gpu, resolve_config
+from planner import __version__
+from planner.answer import CATEGORIES, Certainty, Plan, Verdict
+from planner.catalog import find_gpu
 from planner.catalog.rows.gpu import GpuRow
-from planner.errors import RequestError
 from planner.memory import ledger
 from planner.memory.inventory import Setup, inventory, resolve_setup
 from planner.memory.layers import activation_certainty
+from planner.memory.moments import Moment, Static, by_category, moments, static_bytes, timeline
 from planner.memory.runtime import DeviceBytes, cublas_workspace_bytes, device_bytes, oom_probability
 from planner.memory.step import build_step
+from planner.resolve import Model, check, load_model
 from planner.schema import SCHEMA_VERSION, PlanRequest
-
-
-@lru_cache(maxsize=1)
-def tool_version() -> str:
-    """The version of this program."""
-    try:
-        return version("tunebudget")
-    except PackageNotFoundError:
-        return "0.1.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """The model a request names: its display name and architecture."""
-
-    name: str
-    architecture: Architecture
-
-
-@lru_cache(maxsize=512)
-def _catalogue_model(model: str) -> Model:
-    name, config, _ = resolve_config(model)
-    return Model(name, read_architecture(config, name))
-
-
-def load_model(request: PlanRequest) -> Model:
-    """The request's model, from the catalogue, a file, or the config it carries.
-
-    Raises UnknownModelError or ArchitectureError, naming the field.
-    """
-    if isinstance(request.model, str):
-        return _catalogue_model(request.model)
-    config = dict(request.model)
-    return Model(str(config.get("_name_or_path") or config.get("model_type")), read_architecture(config))
 
 
 @dataclass(slots=True)
@@ -59,13 +23,30 @@ class Memory:
 
     model: Model
     setup: Setup
-    static: ledger.Static
-    moments: list[ledger.Moment]
-    peak: ledger.Moment
+    static: Static
+    moments: list[Moment]
+    peak: Moment
     certainty: Certainty
     device: DeviceBytes
     constant: int
     gpu: GpuRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """Bytes live whatever the batch is: while the step runs forward and backward, and in the optimizer step."""
+
+    running: int
+    optimizer_step: int
+
+
+def resident_bytes(request: PlanRequest, static: Static) -> Resident:
+    """What every moment of the step has in common, for evaluation over arrays of batches and lengths."""
+    gpu = find_gpu(request.gpu) if request.gpu is not None else None
+    constant = cublas_workspace_bytes(_capability(gpu)) if request.device == "cuda" else 0
+    between = static.weights + static.states.total + constant + static.buckets
+    held = static.gradients if request.gradient_accumulation_steps > 1 else 0
+    return Resident(between + static.gathered + held, between + static.gradients + static.step_workspace)
 
 
 def compute_memory(request: PlanRequest) -> Memory:
@@ -78,16 +59,16 @@ def compute_memory(request: PlanRequest) -> Memory:
     check(request, architecture)
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
     setup = resolve_setup(request, architecture)
-    static = ledger.static_bytes(request, architecture, inventory(request, architecture, setup), setup)
+    static = static_bytes(request, architecture, inventory(request, architecture, setup), setup)
     accumulating = request.gradient_accumulation_steps > 1
     batch, length = request.per_device_train_batch_size, request.max_length
     step = build_step(request, architecture, setup, batch, length, accumulating)
     constant = cublas_workspace_bytes(_capability(gpu)) if request.device == "cuda" else 0
-    moments = ledger.moments(static, step, accumulating, constant)
-    peak = max(moments, key=lambda m: m.total)
+    found = moments(static, step, accumulating, constant)
+    peak = max(found, key=lambda m: m.total)
     certainty = activation_certainty(request, architecture) if request.num_gpus == 1 else "modelled"
     on_device = device_bytes(peak.total, request.device, certainty)
-    return Memory(model, setup, static, moments, peak, certainty, on_device, constant, gpu)
+    return Memory(model, setup, static, found, peak, certainty, on_device, constant, gpu)
 
 
 def _capability(gpu: GpuRow | None) -> float | None:
@@ -97,32 +78,6 @@ def _capability(gpu: GpuRow | None) -> float | None:
     return float(gpu.compute_capability)
 
 
-def check(request: PlanRequest, architecture: Architecture) -> None:
-    """Rules that need the architecture.
-
-    Raises RequestError for a sequence longer than a table of learned positions.
-    """
-    limit = learned_positions(architecture)
-    if limit is not None and request.max_length > limit:
-        raise RequestError(
-            f"max_length {request.max_length}: this {architecture.model_type} has learned positions for "
-            f"{limit} tokens: use max_length <= {limit}",
-            "max_length",
-        )
-
-
-#: Rows of a table of learned positions that no token uses: OPT and RoBERTa count from their padding index.
-_POSITION_OFFSETS = {"opt": 2, "roberta": 2}
-
-
-def learned_positions(architecture: Architecture) -> int | None:
-    """Tokens that a table of learned positions has room for; None for models without one (rotary, alibi ...)."""
-    tables = [t for t in architecture.tensors if t.role == "position" and "vision" not in t.name and "visual" not in t.name]
-    if not tables:
-        return None
-    return tables[0].shape[-2] - _POSITION_OFFSETS.get(architecture.model_type, 0)
-
-
 def estimate(request: PlanRequest) -> Plan:
     """The whole estimate of one training run.
 
@@ -130,11 +85,11 @@ def estimate(request: PlanRequest) -> Plan:
     """
     memory = compute_memory(request)
     static, peak, device = memory.static, memory.peak, memory.device
-    live = ledger.by_category(peak, static, device.runtime)
+    live = by_category(peak, static, device.runtime)
     values: dict[str, Any] = {
         "id": request.id,
         "schema_version": SCHEMA_VERSION,
-        "tool_version": tool_version(),
+        "tool_version": __version__,
         "model": memory.model.name,
         "method": request.method,
         "total_params": sum(i.elements for i in static.items if i.role != "buffer"),
@@ -147,12 +102,14 @@ def estimate(request: PlanRequest) -> Plan:
         "low_bytes": device.low,
         "high_bytes": device.high,
         "certainty": memory.certainty,
-        "terms": _terms(memory),
-        "timeline": ledger.timeline(memory.moments, static, device.runtime),
+        "terms": ledger.peak_terms(
+            static, peak, memory.model.architecture, memory.certainty, memory.constant, device.runtime
+        ),
+        "timeline": timeline(memory.moments, static, device.runtime),
         "notes": tuple(_notes(request, memory)),
     }
     values |= {f"{category}_bytes": live[category] for category in CATEGORIES}
-    return Plan(**values, **_verdict(memory), **_elsewhere(memory))
+    return Plan(**(values | _verdict(memory) | _elsewhere(memory)))
 
 
 def needed_bytes(memory: Memory) -> int:
@@ -199,49 +156,12 @@ def _elsewhere(memory: Memory) -> dict[str, int]:
     }
 
 
-_RUNTIME_SOURCE = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
-
-
-def _terms(memory: Memory) -> tuple[Term, ...]:
-    static, peak = memory.static, memory.peak
-    terms = ledger.static_terms(static, peak)
-    terms += ledger.activation_terms(peak, memory.model.architecture, memory.certainty)
-    if memory.constant:
-        source = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
-        terms.append(_constant("cuBLAS workspace", "workspace", memory.constant, "forward", source))
-    if static.buckets:
-        source = "torch 2.13 nn/parallel/distributed.py, gradient_as_bucket_view=False"
-        terms.append(_constant("DDP gradient buckets", "workspace", static.buckets, "loaded", source))
-    extra = peak.workspace - memory.constant - static.buckets
-    if extra and peak.phase != "optimizer_step":
-        source = "torch 2.13 distributed/fsdp/_fully_shard"
-        terms.append(_constant("gathered parameters", "workspace", extra, "forward", source))
-    elif extra:
-        terms.append(_constant("optimizer step temporaries", "workspace", extra, "optimizer_step", static.optimizer.source))
-    if memory.device.runtime:
-        terms.append(_constant("CUDA context", "runtime", memory.device.runtime, "loaded", _RUNTIME_SOURCE))
-    order = {category: i for i, category in enumerate(CATEGORIES)}
-    return tuple(sorted((t for t in terms if t.bytes), key=lambda t: (order[t.category], -t.bytes)))
-
-
-def _constant(name: str, category: str, num_bytes: int, born: Phase, source: str) -> Term:
-    return Term(
-        name=name,
-        category=category,  # type: ignore[arg-type]
-        bytes=num_bytes,
-        formula="constant",
-        inputs={},
-        born=born,
-        freed="optimizer_step" if born == "optimizer_step" else "between_steps",
-        source=source,
-        certainty="modelled",
-    )
-
-
 def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     architecture, notes = memory.model.architecture, []
     if request.num_gpus > 1:
-        notes.append(f"bytes are those of one of {request.num_gpus} devices; {request.parallelism.strategy} is modelled")
+        notes.append(
+            f"bytes are those of one of {request.num_gpus} devices; {request.parallelism.strategy} is modelled"
+        )
     if activation_certainty(request, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
     paged = memory.static.states.paged

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from planner.errors import PlannerError
-from planner.estimate import compute_memory, load_model, verdict
+from planner.estimate import compute_memory, verdict
+from planner.resolve import load_model
 from planner.schema import MAX_BATCH, MAX_LENGTH, PlanRequest
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.advise import Suggestion
-from planner.answer import CATEGORIES, PHASE_NAMES, Category, Plan
+from planner.answer import CATEGORIES, PHASE_NAMES, Category, Plan, Term
 from planner.schema import PlanRequest
-from planner.units import format_count, format_gib
+from planner.units import format_count, format_gib, gib
 
 Style = Literal["fits", "tight", "does not fit", "text", "note"]
 
@@ -115,9 +115,9 @@ def parts_table(plan: Plan) -> Table:
     """What is live at the peak by category, and what the allocator adds; the rows sum to the total."""
     parts = [(CATEGORY_NAMES[c], int(getattr(plan, f"{c}_bytes"))) for c in CATEGORIES]
     parts.append(("allocator's slack", plan.device_bytes - plan.peak_bytes - plan.runtime_bytes))
-    rows = [(name, format_gib(b), f"{b / plan.device_bytes:.0%}", _bar(b, plan.device_bytes)) for name, b in parts if b]
-    rows.append(("total", format_gib(plan.device_bytes), "100%", ""))
-    columns = (Column("part"), Column("memory", "number"), Column("share", "number"), Column("", "bar"))
+    parts.append(("total", plan.device_bytes))
+    rows = [(name, _gib(b), f"{b / plan.device_bytes:.0%}", _bar(b, plan.device_bytes)) for name, b in parts if b]
+    columns = (Column("part"), Column("GiB", "number"), Column("share", "number"), Column("", "bar"))
     return Table("At the peak", columns, tuple(rows))
 
 
@@ -133,48 +133,42 @@ def limits_text(request: PlanRequest, largest_batch: int | None, longest_sequenc
 
 def suggestion_table(suggestions: Sequence[Suggestion]) -> Table:
     """Each change, what it saves, what it leads to, and its price."""
-    rows = tuple(
-        (s.label, format_gib(s.saves_bytes), format_gib(s.device_bytes), s.verdict, s.price) for s in suggestions
-    )
-    headings = (Column("change"), Column("saves", "number"), Column("then needs", "number"))
-    return Table("What to change", (*headings, Column("then"), Column("price")), rows)
+    rows = tuple((s.label, _gib(max(s.saves_bytes, 0)), _gib(s.device_bytes), s.verdict, s.price) for s in suggestions)
+    headings = (Column("change"), Column("saves GiB", "number"), Column("then needs", "number"))
+    return Table("What to change", (*headings, Column("verdict"), Column("price")), rows)
 
 
 def timeline_table(plan: Plan) -> Table:
     """The largest moment of each phase of a step."""
     top = max((moment.total_bytes for moment in plan.timeline), default=0)
-    rows = tuple(
-        (PHASE_NAMES[m.phase], format_gib(m.total_bytes), _bar(m.total_bytes, top)) for m in plan.timeline
-    )
-    return Table("One step, phase by phase", (Column("phase"), Column("live", "number"), Column("", "bar")), rows)
+    rows = tuple((PHASE_NAMES[m.phase], _gib(m.total_bytes), _bar(m.total_bytes, top)) for m in plan.timeline)
+    return Table("One step, phase by phase", (Column("phase"), Column("live GiB", "number"), Column("", "bar")), rows)
 
 
 def ledger_table(plan: Plan) -> Table:
-    """Every term of the peak with its formula, lifetime and source."""
-    rows = tuple(
-        (
-            t.name,
-            t.category,
-            format_gib(t.bytes),
-            t.formula,
-            f"{PHASE_NAMES[t.born]} to {PHASE_NAMES[t.freed]}",
-            t.certainty,
-            t.source,
-        )
-        for t in plan.terms
+    """Every term of the peak: bytes, formula, values put in, lifetime and source."""
+    headings = ("term", "category", "formula", "with", "lives", "certainty", "source")
+    columns = [Column(heading) for heading in headings]
+    columns.insert(2, Column("bytes", "number"))
+    return Table("Ledger of the peak", tuple(columns), tuple(map(_ledger_row, plan.terms)))
+
+
+def _ledger_row(term: Term) -> tuple[str, ...]:
+    values = ", ".join(
+        f"{name}={f'{value:,}' if isinstance(value, int) else value}" for name, value in term.inputs.items()
     )
-    columns = (Column("term"), Column("category"), Column("memory", "number"), Column("bytes ="))
-    return Table("Ledger of the peak", (*columns, Column("lives"), Column("certainty"), Column("source")), rows)
+    lives = f"{PHASE_NAMES[term.born]} to {PHASE_NAMES[term.freed]}"
+    return (term.name, term.category, f"{term.bytes:,}", term.formula, values, lives, term.certainty, term.source)
 
 
-def comparison_table(plans: Sequence[Plan], best: Plan | None = None) -> Table:
-    """One line a plan: method, card, need, band, headroom and verdict; `best` is marked."""
+def comparison_table(plans: Sequence[Plan]) -> Table:
+    """One line a plan: method, card, need, band, headroom and verdict."""
     with_card = any(plan.gpu for plan in plans)
-    columns = [Column("method"), Column("trains", "number"), Column("needs", "number"), Column("90% band", "number")]
+    numbers = [Column(heading, "number") for heading in ("trains", "needs GiB", "90% band")]
+    columns = [Column("method"), *numbers]
     if with_card:
-        columns[1:1] = [Column("gpu")]
-        columns += [Column("left", "number"), Column("verdict")]
-    rows = tuple(_comparison_row(plan, with_card, plan is best) for plan in plans)
+        columns = [Column("method"), Column("gpu"), *numbers, Column("left GiB", "number"), Column("verdict")]
+    rows = tuple(_comparison_row(plan, with_card) for plan in plans)
     return Table("Side by side", tuple(columns), rows)
 
 
@@ -190,13 +184,12 @@ def totals_text(plan: Plan) -> str:
     )
 
 
-def _comparison_row(plan: Plan, with_card: bool, marked: bool) -> tuple[str, ...]:
-    trains, needs = format_count(plan.trainable_params), format_gib(plan.device_bytes)
+def _comparison_row(plan: Plan, with_card: bool) -> tuple[str, ...]:
+    trains, needs = format_count(plan.trainable_params), _gib(plan.device_bytes)
     if not with_card:
         return plan.method, trains, needs, _band(plan)
-    headroom = "" if plan.headroom_bytes is None else format_gib(plan.headroom_bytes)
-    verdict = f"{plan.verdict or ''}{' <- below' if marked else ''}"
-    return plan.method, plan.gpu or "", trains, needs, _band(plan), headroom, verdict
+    headroom = "" if plan.headroom_bytes is None else _gib(plan.headroom_bytes)
+    return plan.method, plan.gpu or "", trains, needs, _band(plan), headroom, plan.verdict or ""
 
 
 def _where(request: PlanRequest, card: str | None) -> str:
@@ -209,7 +202,9 @@ def _where(request: PlanRequest, card: str | None) -> str:
 
 
 def _peak_text(plan: Plan) -> str:
-    return f"The peak falls in the phase: {PHASE_NAMES[plan.peak_phase]}."
+    if plan.peak_phase == "loaded":
+        return "The peak falls when the model is loaded."
+    return f"The peak falls {'' if plan.peak_phase == 'between_steps' else 'in the '}{PHASE_NAMES[plan.peak_phase]}."
 
 
 def _band(plan: Plan) -> str:
@@ -222,6 +217,11 @@ def _largest(length: int, largest_batch: int | None) -> str:
     if largest_batch is None:
         return f"At {length:,} tokens no batch fits."
     return f"Largest batch that fits at {length:,} tokens: {largest_batch:,}."
+
+
+def _gib(num_bytes: int) -> str:
+    """A cell of a column in GiB."""
+    return f"{gib(num_bytes):,.2f}"
 
 
 def _bar(part: int, whole: int) -> str:

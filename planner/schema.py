@@ -126,7 +126,9 @@ class PlanRequest(_Frozen):
         if self.method == "full" and self.lora is not None:
             raise ValueError("lora: settings given with method 'full': use method 'lora', or leave lora out")
         if self.method != "qlora" and self.quantization is not None:
-            raise ValueError(f"quantization: given with method {self.method!r}: only 'qlora' trains on a quantized base")
+            raise ValueError(
+                f"quantization: given with method {self.method!r}: only 'qlora' trains on a quantized base"
+            )
         strategy, num_gpus = self.parallelism.strategy, self.num_gpus
         if strategy == "none" and num_gpus > 1:
             raise ValueError(f"num_gpus: {num_gpus} with parallelism.strategy 'none': name a strategy, ddp or fsdp")

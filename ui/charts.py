@@ -35,7 +35,7 @@ def breakdown_figure(plan: Plan) -> go.Figure:
     figure.add_trace(_band(plan))
     edge = gib(max(plan.high_bytes, plan.usable_bytes or 0)) * 1.06
     figure.update_layout(_layout(_BAR_HEIGHT), bargap=0.1)
-    figure.update_xaxes(title_text="GiB on the card (estimated)", range=[0, edge])
+    figure.update_xaxes(ticksuffix=" GiB", range=[0, edge], fixedrange=True, nticks=7)
     figure.update_yaxes(visible=False, fixedrange=True)
     if plan.usable_bytes is not None:
         _card_line(figure, plan.usable_bytes, edge)
@@ -60,7 +60,7 @@ def _segment(name: str, num_bytes: int, label: str, pattern: str) -> go.Bar:
 
 
 def _marker(pattern: str) -> dict[str, object]:
-    return {"pattern": {"shape": pattern, "solidity": 0.15, "size": 6}, "line": {"width": 0}}
+    return {"pattern": {"shape": pattern, "solidity": 0.12, "size": 8, "fillmode": "overlay"}, "line": {"width": 0}}
 
 
 def _band(plan: Plan) -> go.Scatter:
@@ -119,7 +119,7 @@ def timeline_figure(plan: Plan) -> go.Figure:
         )
     figure.update_layout(_layout(_TIMELINE_HEIGHT), bargap=0.04)
     figure.update_xaxes(fixedrange=True, tickangle=0, tickfont={"size": 11})
-    figure.update_yaxes(title_text="GiB live (estimated)", fixedrange=True, rangemode="tozero")
+    figure.update_yaxes(ticksuffix=" GiB", nticks=7, fixedrange=True, rangemode="tozero")
     _mark_peak(figure, plan)
     if plan.usable_bytes is not None:
         _card_level(figure, plan)
@@ -151,8 +151,8 @@ def _card_level(figure: go.Figure, plan: Plan) -> None:
         line={"color": GREY, "width": 2, "dash": "dash"},
         annotation={
             "text": f"card offers {format_gib(plan.usable_bytes)}",
-            "xanchor": "left",
-            "x": 0,
+            "xanchor": "right",
+            "x": 1,
             "yanchor": "bottom",
             "showarrow": False,
         },
@@ -163,8 +163,8 @@ def _layout(height: int) -> dict[str, object]:
     return {
         "barmode": "stack",
         "height": height,
-        "margin": {"l": 8, "r": 8, "t": 32, "b": 8},
-        "legend": {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0, "traceorder": "normal"},
+        "margin": {"l": 16, "r": 16, "t": 28, "b": 8},
+        "legend": {"orientation": "h", "yanchor": "top", "y": -0.22, "x": 0, "traceorder": "normal"},
         "uniformtext": {"mode": "hide", "minsize": 11},
         "dragmode": False,
     }

@@ -42,6 +42,7 @@ def verdict(request: PlanRequest, result: Answer) -> None:
             delta_arrow="off",
             help=text.UNITS_HELP,
             border=True,
+            height="stretch",
         )
         _card_metrics(plan)
 
@@ -50,13 +51,16 @@ def _card_metrics(plan: Plan) -> None:
     if plan.usable_bytes is None or plan.headroom_bytes is None:
         return
     short = plan.headroom_bytes < 0
-    st.metric("Card offers", format_gib(plan.usable_bytes), help="What a process can allocate.", border=True)
-    st.metric("Missing" if short else "Left over", format_gib(abs(plan.headroom_bytes)), border=True)
+    st.metric(
+        "Card offers", format_gib(plan.usable_bytes), help="What a process can allocate.", border=True, height="stretch"
+    )
+    st.metric("Missing" if short else "Left over", format_gib(abs(plan.headroom_bytes)), border=True, height="stretch")
     st.metric(
         "Chance to run out",
         text.probability(plan.oom_probability),
         help="Of memory, estimated from the band.",
         border=True,
+        height="stretch",
     )
 
 
@@ -75,9 +79,9 @@ def suggestions(result: Answer) -> None:
 
 
 def _suggestion_grid(found: Sequence[Suggestion], group: str) -> None:
-    grid = st.grid(3, min_column_width=240)
+    grid = st.grid(3, min_column_width=240, border=True)
     for index, suggestion in enumerate(found):
-        with grid.cell(), st.container(border=True, height="stretch"):
+        with grid.cell():
             _suggestion(suggestion, f"{group}_{index}")
 
 
@@ -94,6 +98,7 @@ def _suggestion(suggestion: Suggestion, key: str) -> None:
 def breakdown(plan: Plan) -> None:
     """The bar of the parts against the card's line."""
     st.subheader("Where the memory goes", anchor=False)
+    st.caption("What is on the card at the peak of a step (estimated), with the 90% band on the whole.")
     st.plotly_chart(charts.breakdown_figure(plan), key="breakdown", config=_CHART_CONFIG, alt=text.breakdown_alt(plan))
 
 
@@ -101,7 +106,7 @@ def timeline(plan: Plan) -> None:
     """One training step over its phases; the table holds what both pictures show."""
     st.subheader("One training step", anchor=False)
     st.caption(
-        "The largest moment of each phase: tensors and the CUDA context, without the allocator's slack of "
+        "The largest moment of each phase (estimated): tensors and the CUDA context, without the allocator's slack of "
         f"{format_gib(plan.reserved_bytes - plan.peak_bytes)}."
     )
     st.plotly_chart(charts.timeline_figure(plan), key="timeline", config=_CHART_CONFIG, alt=text.timeline_alt(plan))

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from planner.architecture.blocks import Architecture
 from planner.errors import RequestError
-from planner.estimate import load_model
+from planner.resolve import load_model
 from planner.methods.targets import named_linears
 from planner.optimizers import OPTIMIZERS
 from planner.schema import GradientCheckpointingKwargs, LoraSettings, PlanRequest, QuantizationSettings, parse_request

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from planner.report import Block, Column, Style, Table, Text
+from planner.report import Block, Column, Table, Text
 
-_STYLES: dict[Style, str] = {
+_STYLES: dict[str, str] = {
     "fits": "bold green",
     "tight": "bold yellow",
     "does not fit": "bold red",
@@ -31,7 +31,9 @@ def print_colour(blocks: Iterable[Block]) -> None:
 def _table(table: Table) -> RichTable:
     rich = RichTable(title=table.title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in table.columns:
-        rich.add_column(column.heading, justify="right" if column.kind == "number" else "left", no_wrap=column.kind != "text")
+        rich.add_column(
+            column.heading, justify="right" if column.kind == "number" else "left", no_wrap=column.kind != "text"
+        )
     for row in table.rows:
         cells = (_cell(cell, column) for cell, column in zip(row, table.columns, strict=True))
         rich.add_row(*cells)
@@ -41,5 +43,4 @@ def _table(table: Table) -> RichTable:
 def _cell(cell: str, column: Column) -> RichText:
     if column.kind == "bar":
         return RichText(cell.replace("#", "\u2588"), "blue")
-    verdicts: dict[str, str] = dict(_STYLES)
-    return RichText(cell, verdicts.get(cell, ""))
+    return RichText(cell, _STYLES.get(cell, ""))

@@ -24,8 +24,8 @@ def command(model: str, methods: tuple[str, ...], gpus: tuple[str, ...], as_json
     """Methods and GPUs side by side for one MODEL, everything else equal."""
     base = parse_request(request_fields(flags) | {"model": model, "method": "qlora"})
     requests = [
-        apply_changes(base, {"method": method, "gpu": gpu})
-        for gpu in listed(gpus) or [None]
+        apply_changes(base, {"method": method, **card})
+        for card in [{"gpu": gpu} for gpu in listed(gpus)] or [{}]
         for method in listed(methods) or METHODS
     ]
     plans = [estimate(request) for request in requests]

@@ -14,7 +14,7 @@ from planner.cli.output import print_json, print_report
 from planner.errors import RequestError
 from planner.estimate import estimate
 from planner.limits import largest_batch, longest_sequence
-from planner.report import comparison_table, fit_report
+from planner.report import Text, comparison_table, fit_report
 from planner.schema import METHODS, PlanRequest, parse_request
 
 
@@ -59,8 +59,13 @@ def _show(request: PlanRequest, plans: list[Plan], best: int, as_json: bool) -> 
         print_json(_answer(plan, plans, batch, length, suggestions))
         return
     card = find_gpu(request.gpu).name if request.gpu else ""
-    side_by_side = (comparison_table(plans, plan),) if len(plans) > 1 else ()
+    side_by_side = (comparison_table(plans), Text(_chosen(plan))) if len(plans) > 1 else ()
     print_report((*side_by_side, *fit_report(request, plan, card, batch, length, suggestions)))
+
+
+def _chosen(plan: Plan) -> str:
+    which = "None fits; " if plan.verdict == "does not fit" else ""
+    return f"{which}In detail, the one with the least memory ({plan.method}):"
 
 
 def _answer(

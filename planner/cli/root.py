@@ -39,11 +39,11 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *others: Any, **extra: Any) -> Any:
         arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
         extra["standalone_mode"] = False
         run = super().main
-        sys.exit(exit_code(lambda: run(arguments, prog_name, **extra)))
+        sys.exit(exit_code(lambda: run(arguments, *others, **extra)))
 
 
 @click.group(

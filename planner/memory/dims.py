@@ -109,7 +109,9 @@ def block_roles(block: Block, hidden_size: int) -> Roles:
         attention=kind not in ("linear", "mamba"),
         mlp=rest if block.attention is not None else rest or mixer,
         from_hidden=frozenset(x.name for x in block.linears if x.in_features == hidden_size),
-        experts=tuple(t.name for t in block.tensors if t.role == "experts" and len(t.shape) > 1 and "bias" not in t.name),
+        experts=tuple(
+            t.name for t in block.tensors if t.role == "experts" and len(t.shape) > 1 and "bias" not in t.name
+        ),
         parameters=tuple(t.name for t in block.tensors if t.role not in ("norm", "experts")),
     )
 

@@ -103,7 +103,10 @@ def fused_linear_loss(c: Context, hidden: Value) -> Value:
         handed: list[Value | None] = [ops.same(value) for value in saved]
         return (handed[0], handed[1] if len(handed) > 1 else None)
 
-    chunk = [t.allocate(hidden.shape, hidden.dtype, "chunk of logits"), t.allocate(hidden.shape, "float32", "chunk of logits")]
+    chunk = [
+        t.allocate(hidden.shape, hidden.dtype, "chunk of logits"),
+        t.allocate(hidden.shape, "float32", "chunk of logits"),
+    ]
     loss = t.op("loss", (1,), "float32", [hidden, weight], backward, grads)
     del chunk
     return loss

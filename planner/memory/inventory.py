@@ -92,9 +92,7 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
         items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
         for part, size in (("lora_A", (rank, linear.in_features)), ("lora_B", (linear.out_features, rank))):
-            items.append(
-                Item(f"{name}.{part}", "adapter", size[0] * size[1], count, setup.adapter_dtype, True, size)
-            )
+            items.append(Item(f"{name}.{part}", "adapter", size[0] * size[1], count, setup.adapter_dtype, True, size))
     return items
 
 
@@ -111,7 +109,7 @@ def _head(architecture: Architecture, setup: Setup, rank: int) -> list[Item]:
 
 
 def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:
-    role: Role = tensor.role if tensor.role in ("embedding", "norm") else "other"  # type: ignore[assignment]
+    role: Role = tensor.role if tensor.role in ("embedding", "norm") else "other"
     dtype = tensor.dtype or setup.kept_dtype
     return Item(name, role, tensor.numel, count, dtype, not setup.adapted, tensor.shape)
 

@@ -1,324 +1,65 @@
-"""The ledger: every byte live at the peak as a named term, and the timeline of one step by category."""
+"""The ledger of a plan: every byte live at the peak as a named term, sorted by category and size."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
-from planner.answer import CATEGORIES, Category, Certainty, Phase, PhaseBytes, Term
+from planner.answer import CATEGORIES, Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
-from planner.memory.inventory import Item, Setup, constants_bytes, packed_bytes
-from planner.memory.states import StateBytes, gradient_bytes, state_bytes, step_workspace_bytes
-from planner.memory.step import Composition, Part, Step
-from planner.memory.tape import ITEMSIZE, Monomial
-from planner.memory.taped import Live
-from planner.optimizers import OPTIMIZERS, Optimizer
-from planner.parallel import gathered_bytes, num_shards, share
-from planner.schema import PlanRequest
+from planner.memory.moments import Moment, Static
+from planner.memory.terms import AUTOGRAD, activation_terms, plain, state_terms
 
-PHASE_OF: dict[str, Phase] = {
-    "forward": "forward",
-    "loss": "loss",
-    "backward head": "backward_head",
-    "backward layers": "backward_layers",
-    "backward embedding": "backward_embedding",
-}
-TORCH = "torch 2.13 derivatives.yaml"
-AUTOGRAD = "torch 2.13 autograd accumulate_grad.h"
+#: Terms that are one figure: name, category, phase of birth, formula, source.
+_CUBLAS = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
+_BUCKETS = "torch 2.13 nn/parallel/distributed.py, gradient_as_bucket_view=False"
+_FSDP = "torch 2.13 distributed/fsdp/_fully_shard; Zhao et al. 2023 (PyTorch FSDP), section 3"
+_CONTEXT = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
 
 
-@dataclass(frozen=True, slots=True)
-class Static:
-    """Bytes a device holds whatever the batch is: weights, gradients, states; after sharding.
-
-    weights: one term a group of tensors alike. gathered: parameters that sharding makes whole for the time of use.
-    """
-
-    items: tuple[Item, ...]
-    optimizer: Optimizer
-    weight_terms: tuple[Term, ...]
-    weights: int
-    weights_in_use: int
-    gradients: int
-    states: StateBytes
-    step_workspace: int
-    gathered: int
-    buckets: int
+def peak_terms(
+    static: Static, peak: Moment, architecture: Architecture, certainty: Certainty, cublas: int, runtime: int
+) -> tuple[Term, ...]:
+    """All terms of the peak; they sum to its total and the runtime's share."""
+    terms = [*static.weight_terms, *_gradients_and_states(static, peak)]
+    if peak.composition is not None:
+        terms += activation_terms(peak.composition, peak.phase, architecture, certainty)
+    terms += _workspaces(static, peak, cublas)
+    terms.append(constant("CUDA context", "runtime", runtime, "loaded", _CONTEXT))
+    order = {category: i for i, category in enumerate(CATEGORIES)}
+    return tuple(sorted((t for t in terms if t.bytes), key=lambda t: (order[t.category], -t.bytes)))
 
 
-def static_bytes(
-    request: PlanRequest, architecture: Architecture, items: tuple[Item, ...], setup: Setup
-) -> Static:
-    """Weights, gradients and optimizer states of the run.
-
-    weights_in_use: after the first forward, when bitsandbytes has cast the biases of its linears to their input's
-    dtype.
-    """
-    quantization = request.quantization_settings
-    double = quantization is not None and quantization.bnb_4bit_use_double_quant
-    optimizer, shards = OPTIMIZERS[request.optim], num_shards(request)
-    quant_type = quantization.bnb_4bit_quant_type if quantization else ""
-    terms = tuple(_weight_terms(items, setup, quant_type, double, shards))
-    weights = sum(term.bytes for term in terms)
-    gradients = gradient_bytes(items)
-    states = state_bytes(optimizer, items, request.device)
-    return Static(
-        items=items,
-        optimizer=optimizer,
-        weight_terms=terms,
-        weights=weights,
-        weights_in_use=weights - share(sum(i.elements * _cast_bytes(i, setup) for i in items), shards),
-        gradients=share(gradients, shards),
-        states=states.shared(shards),
-        step_workspace=share(step_workspace_bytes(optimizer, items, request.device), shards),
-        gathered=gathered_bytes(request, architecture, items, double),
-        buckets=gradients if request.parallelism.strategy == "ddp" else 0,
-    )
-
-
-def _cast_bytes(item: Item, setup: Setup) -> int:
-    """Bytes an element of a quantized linear's bias loses at the first forward."""
-    if item.role != "bias_4bit":
-        return 0
-    return ITEMSIZE[setup.kept_dtype] - ITEMSIZE[item.dtype]
-
-
-# -- moments ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """The largest moment of one phase with everything that is live in it."""
-
-    phase: Phase
-    composition: Composition | None
-    gradients: int
-    states: int
-    workspace: int
-    total: int
-
-
-def moments(static: Static, step: Step, accumulating: bool, constant: int) -> list[Moment]:
-    """One moment a phase, in order; `constant` is live throughout (the cuBLAS workspace)."""
-    between = static.weights + static.states.total + constant + static.buckets
-    base = between + static.gathered
-    held = static.gradients if accumulating else 0
-    running = constant + static.buckets + static.gathered
-    found = [Moment("loaded", None, 0, 0, 0, static.weights)]
-    for composition in step.moments():
-        total = base + held + composition.bytes
-        moment = Moment(PHASE_OF[composition.phase], composition, held, static.states.total, running, total)
-        if found[-1].phase != moment.phase:
-            found.append(moment)
-        elif moment.total > found[-1].total:
-            found[-1] = moment
-    workspace = constant + static.buckets + static.step_workspace
-    total = between + static.gradients + static.step_workspace
-    found.append(Moment("optimizer_step", None, static.gradients, static.states.total, workspace, total))
-    found.append(Moment("between_steps", None, 0, static.states.total, constant + static.buckets, between))
-    return found
-
-
-def by_category(moment: Moment, static: Static, runtime: int) -> dict[Category, int]:
-    """Live bytes of a moment by category."""
-    live: dict[Category, int] = dict.fromkeys(CATEGORIES, 0)
-    live["weights"], live["runtime"] = static.weights, runtime
-    live["gradients"], live["optimizer"], live["workspace"] = moment.gradients, moment.states, moment.workspace
-    for (_, category, monomial), coefficient, times, part in _entries(moment.composition):
-        live[category] += coefficient * times * part.of(monomial)
-    return live
-
-
-Entry = tuple[tuple[str, Category, Monomial], int, int, Part]
-
-
-def _entries(composition: Composition | None) -> Iterable[Entry]:
-    if composition is None:
-        return
-    for part, live, times in composition.pieces:
-        for key, coefficient in live.items():
-            yield key, coefficient, times, part
-
-
-# -- terms -----------------------------------------------------------------------------------------------------------
-
-
-def activation_terms(moment: Moment, architecture: Architecture, certainty: Certainty) -> list[Term]:
-    """The activations, logits, workspace and growing gradients of a moment, largest first."""
-    merged: dict[tuple[str, Category, Monomial, int, int], tuple[int, Part]] = {}
-    for (label, category, monomial), coefficient, times, part in _entries(moment.composition):
-        key = (label, category, monomial, coefficient, part.of(monomial))
-        merged[key] = (merged[key][0] + times if key in merged else times, part)
-    growing = sum(k[3] * k[4] * times for k, (times, _) in merged.items() if k[1] == "gradients")
-    terms = [_term(key, times, part, moment, architecture, certainty) for key, (times, part) in merged.items() if key[1] != "gradients"]
-    if growing:
-        terms.append(
-            Term(
-                name="gradients of the parts already passed",
-                category="gradients",
-                bytes=growing,
-                formula="sum over trained tensors behind this moment of parameters x bytes of their dtype",
-                inputs={},
-                born="backward_head",
-                freed="between_steps",
-                source=AUTOGRAD,
-                certainty=certainty,
-            )
-        )
-    return sorted(terms, key=lambda term: -term.bytes)
-
-
-def _term(
-    key: tuple[str, Category, Monomial, int, int],
-    times: int,
-    part: Part,
-    moment: Moment,
-    architecture: Architecture,
-    certainty: Certainty,
-) -> Term:
-    label, category, monomial, coefficient, size = key
-    born, freed = _lifetime(category, moment.phase)
-    symbols = [str(coefficient), *(s for s in monomial if s != "per_64")]
-    formula = " x ".join(symbols) + (" / 64" if "per_64" in monomial else "")
-    inputs: dict[str, int | float | str] = {s: part.dims[s] for s in monomial if s != "per_64"}
-    if times > 1:
-        formula, inputs["times"] = f"{formula} x {times} layers", times
-    return Term(
-        name=label,
-        category=category,
-        bytes=coefficient * size * times,
-        formula=formula,
-        inputs=inputs,
-        born=born,
-        freed=freed,
-        source=_source(label, category, architecture),
-        certainty=certainty,
-    )
-
-
-def _lifetime(category: Category, phase: Phase) -> tuple[Phase, Phase]:
-    if category == "activations":
-        return "forward", "backward_layers"
-    if category == "logits":
-        return "forward", "backward_head"
-    return phase, phase
-
-
-def _source(label: str, category: Category, architecture: Architecture) -> str:
-    if "adapt" in label or "defensive" in label:
-        return f"peft 0.21 tuners/lora; {TORCH}"
-    if "4-bit" in label or "dequantized" in label or "block constants" in label:
-        return "bitsandbytes 0.50 autograd/_functions.py MatMul4Bit"
-    if category == "logits":
-        return f"transformers 5.23 loss/loss_utils.py ForCausalLMLoss; {TORCH}"
-    name = architecture.model_type
-    return f"transformers 5.23 models/{name}/modeling_{name}.py; {TORCH}"
-
-
-_ROLE_NAMES = {
-    "linear": "linear weights",
-    "linear_4bit": "4-bit weights",
-    "bias": "biases",
-    "bias_4bit": "biases of 4-bit linears",
-    "embedding": "embeddings",
-    "norm": "norm weights",
-    "adapter": "adapters",
-    "buffer": "buffers",
-    "other": "other parameters",
-}
-_ROLE_SOURCES = {
-    "adapter": "Hu et al. 2021 (LoRA), section 4.1: B in R^(d x r), A in R^(r x k); peft 0.21",
-    "linear_4bit": "Dettmers et al. 2023 (QLoRA), section 3; bitsandbytes 0.50 functional.py QuantState",
-}
-
-
-LOADED: tuple[Phase, Phase] = ("loaded", "between_steps")
-
-
-def static_terms(static: Static, moment: Moment) -> list[Term]:
-    """Weights, gradients and states live at a moment."""
-    terms = [*static.weight_terms]
-    if moment.gradients:
+def _gradients_and_states(static: Static, peak: Moment) -> list[Term]:
+    terms: list[Term] = []
+    if peak.gradients:
         formula = "sum of trained parameters x bytes of their dtype"
         life: tuple[Phase, Phase] = ("backward_head", "between_steps")
-        terms.append(plain("gradients", "gradients", moment.gradients, formula, life, AUTOGRAD))
-    if moment.states:
-        terms += _state_terms(static)
+        terms.append(plain("gradients", "gradients", peak.gradients, formula, life, AUTOGRAD))
+    if peak.states:
+        terms += state_terms(static.optimizer, static.states, static.items)
     return terms
 
 
-def _weight_terms(
-    items: Sequence[Item], setup: Setup, quant_type: str, double_quant: bool, shards: int
-) -> Iterable[Term]:
-    groups: dict[tuple[str, str], list[Item]] = {}
-    for item in items:
-        loaded = setup.kept_dtype if item.role == "bias_4bit" else item.dtype
-        groups.setdefault((item.role, quant_type if item.role == "linear_4bit" else loaded), []).append(item)
-    for (role, dtype), members in groups.items():
-        elements = sum(i.elements for i in members)
-        source = _ROLE_SOURCES.get(role, "shapes of the config; transformers 5.23")
-        if role == "linear_4bit":
-            yield from _terms_4bit(members, dtype, double_quant, shards)
-            continue
-        size = ITEMSIZE[dtype]
-        name = f"{_ROLE_NAMES[role]} ({dtype})"
-        yield plain(name, "weights", size * elements, f"{size} x elements", LOADED, source, shards, elements=elements)
+def _workspaces(static: Static, peak: Moment, cublas: int) -> list[Term]:
+    """What the step needs besides tensors of the model: library workspaces, buckets, gathered parameters."""
+    extra = peak.workspace - cublas - static.buckets
+    if peak.phase == "optimizer_step":
+        rest = constant("optimizer step temporaries", "workspace", extra, "optimizer_step", static.optimizer.source)
+    else:
+        rest = constant("gathered parameters", "workspace", extra, "forward", _FSDP)
+    return [
+        constant("cuBLAS workspace", "workspace", cublas, "forward", _CUBLAS),
+        constant("DDP gradient buckets", "workspace", static.buckets, "loaded", _BUCKETS),
+        rest,
+    ]
 
 
-def _terms_4bit(members: Sequence[Item], quant_type: str, double_quant: bool, shards: int) -> Iterable[Term]:
-    source, elements = _ROLE_SOURCES["linear_4bit"], sum(i.elements for i in members)
-    packed = sum(packed_bytes(i.numel) * i.count for i in members)
-    constants = sum(constants_bytes(i.numel, double_quant) * i.count for i in members)
-    nested = "1 a block of 64 + 4 a 256 blocks + 1092 a tensor" if double_quant else "4 a block of 64 + 64 a tensor"
-    name = f"4-bit weights ({quant_type})"
-    yield plain(name, "weights", packed, "parameters / 2", LOADED, source, shards, parameters=elements)
-    yield plain("4-bit block constants", "weights", constants, nested, LOADED, source, shards, parameters=elements)
-
-
-def _state_terms(static: Static) -> Iterable[Term]:
-    optimizer, states = static.optimizer, static.states
-    trained = sum(i.elements for i in static.items if i.trainable)
-    life: tuple[Phase, Phase] = ("optimizer_step", "between_steps")
-    formulas = {
-        "parameter": f"{optimizer.num_states} x trained parameters x bytes of their dtype",
-        "float32": f"{optimizer.num_states} x 4 x trained parameters",
-        "blockwise_8bit": f"{optimizer.num_states} x trained parameters (x 4 for tensors under 4,096 elements)",
-        "factored": "4 x (rows + columns) of each trained matrix, 4 x elements of each vector",
-    }
-    yield plain(f"{optimizer.name} states", "optimizer", states.moments, formulas[optimizer.state_format], life, optimizer.source, trained=trained)
-    if states.constants:
-        formula = f"{optimizer.num_states} x 4 a block of 256 elements"
-        yield plain("8-bit state constants", "optimizer", states.constants, formula, life, optimizer.source, trained=trained)
-    if states.scalars:
-        yield plain("step counters", "optimizer", states.scalars, "4 a trained tensor", life, optimizer.source)
-
-
-def plain(
-    name: str,
-    category: Category,
-    num_bytes: int,
-    formula: str,
-    life: tuple[Phase, Phase],
-    source: str,
-    shards: int = 1,
-    **inputs: int,
-) -> Term:
-    """An exact term; where it is sharded, its share of a device."""
-    if shards > 1:
-        formula, inputs["devices"] = f"({formula}) / devices", shards
+def constant(name: str, category: Category, num_bytes: int, born: Phase, source: str) -> Term:
+    """A term whose formula is a figure."""
     return Term(
         name=name,
         category=category,
-        bytes=share(num_bytes, shards),
-        formula=formula,
-        inputs=dict(inputs),
-        born=life[0],
-        freed=life[1],
+        bytes=num_bytes,
+        formula="constant",
+        inputs={},
+        born=born,
+        freed="optimizer_step" if born == "optimizer_step" else "between_steps",
         source=source,
-        certainty="exact",
-    )
-
-
-def timeline(found: Sequence[Moment], static: Static, runtime: int) -> tuple[PhaseBytes, ...]:
-    """The largest moment of each phase by category, with the runtime's own share."""
-    return tuple(
-        PhaseBytes(phase=m.phase, total_bytes=m.total + runtime, live_bytes=by_category(m, static, runtime)) for m in found
+        certainty="modelled",
     )

@@ -5,7 +5,6 @@ They are locals of the model's forward: alive while it runs, and as long as a ch
 
 from planner.memory.head import causal_mask
 from planner.memory.modules import Context
-from planner.memory.tape import Shape
 
 __all__ = ["causal_mask", "full_and_sliding_masks", "one_mask", "sliding_mask"]
 

@@ -164,8 +164,13 @@ def _lora(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     a = c.parameter(f"{name}.lora_A", ("r", *inner), True, s.adapter_dtype)
     b = c.parameter(f"{name}.lora_B", (*out, "r"), True, s.adapter_dtype)
     if s.adapter_dropout:
-        return dense(t, dense(t, dropout(t, x, s.device), a, None, ("r",)), b, None, out)
-    return dense(t, dense(t, x, a, None, ("r",)), b, None, out)
+        return _linear_module(t, _linear_module(t, dropout(t, x, s.device), a, ("r",)), b, out)
+    return _linear_module(t, _linear_module(t, x, a, ("r",)), b, out)
+
+
+def _linear_module(t: Tape, x: Value, weight: Value, out: Shape) -> Value:
+    """nn.Linear called as a module: its input lives until it returns."""
+    return dense(t, x, weight, None, out)
 
 
 def dropout(t: Tape, x: Value, device: str) -> Value:
@@ -305,8 +310,10 @@ def eager_attention(
     attn_weights = ops.scale(t, batched_matmul(c, query, key_states, scores, "scores"), "scaled scores")
     if softcap:
         attn_weights = softcapped(t, attn_weights, "scores")
-    attn_weights = ops.add_constant(t, attn_weights, "masked scores")
+    attn_weights = ops.add_constant(t, attn_weights, "masked scores", c.hidden_dtype)
     attn_weights = ops.to(t, ops.softmax(t, attn_weights, softmax_dtype), query.dtype, "attention weights")
-    attn_output = batched_matmul(c, attn_weights, value_states, (*query.shape[:3], *value.shape[3:]), "attention output")
+    attn_output = batched_matmul(
+        c, attn_weights, value_states, (*query.shape[:3], *value.shape[3:]), "attention output"
+    )
     attn_output = ops.copy(t, attn_output, ("B", "S", *query.shape[1:2], *value.shape[3:]), "attention output")
     return attn_output, attn_weights

@@ -11,7 +11,9 @@ def unit_offset_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidde
     before, t.scope = t.scope, f"{name}: "
     weight = c.parameter(f"{name}.weight", width)
     output = _normalized(c, ops.to(t, x, "float32"))
-    output = ops.mul(t, output, ops.add_constant(t, ops.to(t, weight, "float32"), "1 + weight"), "normalized and scaled")
+    output = ops.mul(
+        t, output, ops.add_constant(t, ops.to(t, weight, "float32"), "1 + weight"), "normalized and scaled"
+    )
     output = ops.to(t, output, x.dtype)
     t.scope = before
     return output

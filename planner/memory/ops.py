@@ -127,13 +127,14 @@ def add(t: Tape, a: Value, b: Value, label: str = "add") -> Value:
     return t.op(label, out_shape, promote(a.dtype, b.dtype), [a, b], backward, contiguous=a.contiguous or b.contiguous)
 
 
-def add_constant(t: Tape, a: Value, label: str = "add") -> Value:
-    """a + number (or a tensor without gradient): a new tensor, nothing saved."""
+def add_constant(t: Tape, a: Value, label: str = "add", dtype: str | None = None) -> Value:
+    """a + number (or a tensor without gradient, of `dtype`): a new tensor, nothing saved."""
 
     def backward(grad: Value) -> Grads:
         return (grad,)
 
-    return t.op(label, a.shape, a.dtype, [a], backward, contiguous=a.contiguous)
+    out = promote(a.dtype, dtype or a.dtype)
+    return t.op(label, a.shape, out, [a], backward, contiguous=a.contiguous)
 
 
 def mul(t: Tape, a: Value, b: Value, label: str = "mul", shape: Shape | None = None) -> Value:

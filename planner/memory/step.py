@@ -263,7 +263,9 @@ def build_step(
 ) -> Step:
     """Tape and evaluate every kind of layer and the model around them."""
     rank = request.lora_settings.r if request.lora_settings else 0
-    base, kinds = structures(request, architecture, setup, int(length), int(batch), gradients_exist)
+    base, kinds = structures(
+        request, architecture, setup, representative(length), representative(batch), gradients_exist
+    )
     dims = model_dims(architecture, batch, length, rank)
     shards = num_shards(request)
     order: dict[tuple[int, int], Layer] = {}
@@ -277,6 +279,11 @@ def build_step(
     ordered = [order[place] for place in sorted(order)]
     runs = [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(ordered, key=id))]
     return Step(Part(dims), tape_model(base), runs)
+
+
+def representative(number: Number) -> int:
+    """One value that decides the structure: arrays hold values of one structure only (planner/grid.py)."""
+    return number if isinstance(number, int) else int(number.flat[0])
 
 
 def input_gradient(request: PlanRequest) -> bool:

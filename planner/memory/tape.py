@@ -81,7 +81,13 @@ class Value:
         index: int = 0,
     ):
         self.storage, self.shape, self.dtype = storage, shape, dtype
-        self.requires_grad, self.node, self.leaf, self.contiguous, self.index = requires_grad, node, leaf, contiguous, index
+        self.requires_grad, self.node, self.leaf, self.contiguous, self.index = (
+            requires_grad,
+            node,
+            leaf,
+            contiguous,
+            index,
+        )
 
     def detach(self) -> "Value":
         return Value(self.storage, self.shape, self.dtype, contiguous=self.contiguous)
@@ -325,7 +331,7 @@ class Tape:
 
     def boundary(self, shape: Shape, dtype: str, requires_grad: bool, label: str) -> tuple[Value, list[Value | None]]:
         """The input of a part taped on its own, and the list that will receive its gradient."""
-        value, received = self.allocate(shape, dtype, label), []  # type: ignore[var-annotated]
+        value, received = self.allocate(shape, dtype, label), []
 
         def backward(grad: Value | None) -> tuple[Value | None, ...]:
             received.append(grad)

@@ -110,8 +110,8 @@ def bloom(given: Mapping[str, object]) -> Architecture:
 def mpt(given: Mapping[str, object]) -> Architecture:
     """ALiBi, fused qkv, no biases; transformers takes 4 x d_model for the MLP whatever expansion_ratio says.
 
-    no_bias=false and alibi=false are llm-foundry's own models (mpt-125m to mpt-70b), with biases and learned
-    positions; transformers' class knows neither.
+    no_bias=false marks llm-foundry's own models (mpt-125m to mpt-70b): biases, and learned positions unless
+    attn_config asks for ALiBi. transformers' class knows neither.
     """
     defaults: dict[str, object] = {
         **{"d_model": 2048, "n_heads": 16, "n_layers": 24, "vocab_size": 50368, "max_seq_len": 2048},
@@ -119,9 +119,10 @@ def mpt(given: Mapping[str, object]) -> Architecture:
     }
     aliases = {"num_attention_heads": "n_heads", "hidden_size": "d_model", "num_hidden_layers": "n_layers"}
     c = Config(given, defaults, aliases)
-    attends = Config(c.section("attn_config"), {"attn_pdrop": 0.0, "alibi": True}, part="attn_config.")
+    bias = not c.flag("no_bias")
+    attends = Config(c.section("attn_config"), {"attn_pdrop": 0.0, "alibi": not bias}, part="attn_config.")
     sizes = heads_of(c, "d_model", "n_heads", None, None)
-    hidden, bias, alibi = sizes.hidden, not c.flag("no_bias"), attends.flag("alibi")
+    hidden, alibi = sizes.hidden, attends.flag("alibi") or not bias
     linears = (Linear("attn.Wqkv", 3 * hidden, hidden, bias), Linear("attn.out_proj", hidden, hidden, bias))
     block = layer(
         linears + plain_mlp("ffn.up_proj", "ffn.down_proj", hidden, 4 * hidden, bias),

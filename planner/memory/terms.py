@@ -1,0 +1,209 @@
+"""Terms of the ledger: one named share of the peak each, with its formula, inputs, source and certainty."""
+
+from collections.abc import Iterable, Sequence
+
+from planner.answer import Category, Certainty, Phase, Term
+from planner.architecture.blocks import Architecture
+from planner.memory.inventory import Item, Setup, constants_bytes, packed_bytes
+from planner.memory.states import StateBytes
+from planner.memory.step import Composition, Part
+from planner.memory.tape import ITEMSIZE, Monomial
+from planner.optimizers import Optimizer
+from planner.parallel import share
+
+TORCH = "torch 2.13 derivatives.yaml"
+AUTOGRAD = "torch 2.13 autograd accumulate_grad.h"
+LOADED: tuple[Phase, Phase] = ("loaded", "between_steps")
+
+
+def plain(
+    name: str,
+    category: Category,
+    num_bytes: int,
+    formula: str,
+    life: tuple[Phase, Phase],
+    source: str,
+    shards: int = 1,
+    **inputs: int,
+) -> Term:
+    """An exact term; where it is sharded, its share of a device."""
+    if shards > 1:
+        formula, inputs["devices"] = f"({formula}) / devices", shards
+    return Term(
+        name=name,
+        category=category,
+        bytes=share(num_bytes, shards),
+        formula=formula,
+        inputs=dict(inputs),
+        born=life[0],
+        freed=life[1],
+        source=source,
+        certainty="exact",
+    )
+
+
+# -- weights and states ----------------------------------------------------------------------------------------------
+
+_ROLE_NAMES = {
+    "linear": "linear weights",
+    "linear_4bit": "4-bit weights",
+    "bias": "biases",
+    "bias_4bit": "biases of 4-bit linears",
+    "embedding": "embeddings",
+    "norm": "norm weights",
+    "adapter": "adapters",
+    "buffer": "buffers",
+    "other": "other parameters",
+}
+_ROLE_SOURCES = {
+    "adapter": "Hu et al. 2021 (LoRA), section 4.1: B in R^(d x r), A in R^(r x k); peft 0.21",
+    "linear_4bit": "Dettmers et al. 2023 (QLoRA), section 3; bitsandbytes 0.50 functional.py QuantState",
+}
+
+
+def weight_terms(
+    items: Sequence[Item], setup: Setup, quant_type: str, double_quant: bool, shards: int
+) -> Iterable[Term]:
+    groups: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        loaded = setup.kept_dtype if item.role == "bias_4bit" else item.dtype
+        groups.setdefault((item.role, quant_type if item.role == "linear_4bit" else loaded), []).append(item)
+    for (role, dtype), members in groups.items():
+        elements = sum(i.elements for i in members)
+        source = _ROLE_SOURCES.get(role, "shapes of the config; transformers 5.23")
+        if role == "linear_4bit":
+            yield from _terms_4bit(members, dtype, double_quant, shards)
+            continue
+        size = ITEMSIZE[dtype]
+        name = f"{_ROLE_NAMES[role]} ({dtype})"
+        yield plain(name, "weights", size * elements, f"{size} x elements", LOADED, source, shards, elements=elements)
+
+
+def _terms_4bit(members: Sequence[Item], quant_type: str, double_quant: bool, shards: int) -> Iterable[Term]:
+    source, elements = _ROLE_SOURCES["linear_4bit"], sum(i.elements for i in members)
+    packed = sum(packed_bytes(i.numel) * i.count for i in members)
+    constants = sum(constants_bytes(i.numel, double_quant) * i.count for i in members)
+    nested = "1 a block of 64 + 4 a 256 blocks + 1092 a tensor" if double_quant else "4 a block of 64 + 64 a tensor"
+    name = f"4-bit weights ({quant_type})"
+    yield plain(name, "weights", packed, "parameters / 2", LOADED, source, shards, parameters=elements)
+    yield plain("4-bit block constants", "weights", constants, nested, LOADED, source, shards, parameters=elements)
+
+
+def state_terms(optimizer: Optimizer, states: StateBytes, items: Sequence[Item]) -> Iterable[Term]:
+    """Optimizer states by kind."""
+    trained = sum(i.elements for i in items if i.trainable)
+    life: tuple[Phase, Phase] = ("optimizer_step", "between_steps")
+    formulas = {
+        "parameter": f"{optimizer.num_states} x trained parameters x bytes of their dtype",
+        "float32": f"{optimizer.num_states} x 4 x trained parameters",
+        "blockwise_8bit": f"{optimizer.num_states} x trained parameters (x 4 for tensors under 4,096 elements)",
+        "factored": "4 x (rows + columns) of each trained matrix, 4 x elements of each vector",
+    }
+    yield plain(
+        f"{optimizer.name} states",
+        "optimizer",
+        states.moments,
+        formulas[optimizer.state_format],
+        life,
+        optimizer.source,
+        trained=trained,
+    )
+    if states.constants:
+        formula = f"{optimizer.num_states} x 4 a block of 256 elements"
+        yield plain(
+            "8-bit state constants", "optimizer", states.constants, formula, life, optimizer.source, trained=trained
+        )
+    if states.scalars:
+        yield plain("step counters", "optimizer", states.scalars, "4 a trained tensor", life, optimizer.source)
+
+
+# -- what the step makes ---------------------------------------------------------------------------------------------
+
+Entry = tuple[tuple[str, Category, Monomial], int, int, Part]
+
+
+def entries(composition: Composition | None) -> Iterable[Entry]:
+    """(label, category, monomial), coefficient, times and sizes of all that a composition is made of."""
+    if composition is None:
+        return
+    for part, live, times in composition.pieces:
+        for key, coefficient in live.items():
+            yield key, coefficient, times, part
+
+
+def activation_terms(
+    composition: Composition, phase: Phase, architecture: Architecture, certainty: Certainty
+) -> list[Term]:
+    """The activations, logits, workspace and growing gradients of a moment, largest first."""
+    merged: dict[tuple[str, Category, Monomial, int, int], tuple[int, Part]] = {}
+    for (label, category, monomial), coefficient, times, part in entries(composition):
+        key = (label, category, monomial, coefficient, part.of(monomial))
+        merged[key] = (merged[key][0] + times if key in merged else times, part)
+    growing = sum(k[3] * k[4] * times for k, (times, _) in merged.items() if k[1] == "gradients")
+    terms = [
+        _term(key, times, part, phase, architecture, certainty)
+        for key, (times, part) in merged.items()
+        if key[1] != "gradients"
+    ]
+    if growing:
+        terms.append(
+            Term(
+                name="gradients of the parts already passed",
+                category="gradients",
+                bytes=growing,
+                formula="sum over trained tensors behind this moment of parameters x bytes of their dtype",
+                inputs={},
+                born="backward_head",
+                freed="between_steps",
+                source=AUTOGRAD,
+                certainty=certainty,
+            )
+        )
+    return sorted(terms, key=lambda term: -term.bytes)
+
+
+def _term(
+    key: tuple[str, Category, Monomial, int, int],
+    times: int,
+    part: Part,
+    phase: Phase,
+    architecture: Architecture,
+    certainty: Certainty,
+) -> Term:
+    label, category, monomial, coefficient, size = key
+    born, freed = _lifetime(category, phase)
+    symbols = [str(coefficient), *(s for s in monomial if s != "per_64")]
+    formula = " x ".join(symbols) + (" / 64" if "per_64" in monomial else "")
+    inputs: dict[str, int | float | str] = {s: part.dims[s] for s in monomial if s != "per_64"}
+    if times > 1:
+        formula, inputs["times"] = f"{formula} x {times} layers", times
+    return Term(
+        name=label,
+        category=category,
+        bytes=coefficient * size * times,
+        formula=formula,
+        inputs=inputs,
+        born=born,
+        freed=freed,
+        source=_source(label, category, architecture),
+        certainty=certainty,
+    )
+
+
+def _lifetime(category: Category, phase: Phase) -> tuple[Phase, Phase]:
+    if category == "activations":
+        return "forward", "backward_layers"
+    if category == "logits":
+        return "forward", "backward_head"
+    return phase, phase
+
+
+def _source(label: str, category: Category, architecture: Architecture) -> str:
+    if "adapt" in label or "defensive" in label:
+        return f"peft 0.21 tuners/lora; {TORCH}"
+    if "4-bit" in label or "dequantized" in label or "block constants" in label:
+        return "bitsandbytes 0.50 autograd/_functions.py MatMul4Bit"
+    if category == "logits":
+        return f"transformers 5.23 loss/loss_utils.py ForCausalLMLoss; {TORCH}"
+    name = architecture.model_type
+    return f"transformers 5.23 models/{name}/modeling_{name}.py; {TORCH}"

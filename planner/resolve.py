@@ -1,0 +1,63 @@
+"""From the request's model to an architecture, and the rules that need one."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from planner.architecture.blocks import Architecture
+from planner.architecture.read import read_architecture
+from planner.catalog import resolve_config
+from planner.errors import RequestError
+from planner.schema import PlanRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model a request names: its display name and architecture."""
+
+    name: str
+    architecture: Architecture
+
+
+@lru_cache(maxsize=512)
+def _catalogue_model(model: str) -> Model:
+    name, config, _ = resolve_config(model)
+    return Model(name, read_architecture(config, name))
+
+
+def load_model(request: PlanRequest) -> Model:
+    """The request's model, from the catalogue, a file, or the config it carries.
+
+    Raises UnknownModelError or ArchitectureError, naming the field.
+    """
+    if isinstance(request.model, str):
+        return _catalogue_model(request.model)
+    config = dict(request.model)
+    return Model(str(config.get("_name_or_path") or config.get("model_type")), read_architecture(config))
+
+
+def check(request: PlanRequest, architecture: Architecture) -> None:
+    """Rules that need the architecture.
+
+    Raises RequestError for a sequence longer than a table of learned positions.
+    """
+    limit = learned_positions(architecture)
+    if limit is not None and request.max_length > limit:
+        raise RequestError(
+            f"max_length {request.max_length}: this {architecture.model_type} has learned positions for "
+            f"{limit} tokens: use max_length <= {limit}",
+            "max_length",
+        )
+
+
+#: Rows of a table of learned positions that no token uses: OPT and RoBERTa count from their padding index.
+_POSITION_OFFSETS = {"opt": 2, "roberta": 2}
+
+
+def learned_positions(architecture: Architecture) -> int | None:
+    """Tokens that a table of learned positions has room for; None for models without one (rotary, alibi ...)."""
+    tables = [
+        t for t in architecture.tensors if t.role == "position" and "vision" not in t.name and "visual" not in t.name
+    ]
+    if not tables:
+        return None
+    return tables[0].shape[-2] - _POSITION_OFFSETS.get(architecture.model_type, 0)
