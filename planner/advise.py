@@ -14,7 +14,8 @@ from planner.schema import PlanRequest, parse_request
 class Suggestion:
     """One change (or a few that only help together), with what it saves and costs.
 
-    changes: fields of the request, nested for sub-models. device_bytes, verdict: after the change.
+    changes: fields of the request, nested for sub-models. device_bytes: what must stay on the card after the change,
+    without paged optimizer states; saves_bytes: how much less of it; verdict: after the change.
     """
 
     label: str
@@ -79,7 +80,7 @@ def _try(request: PlanRequest, plan: Plan, change: _Change) -> Suggestion | None
     return Suggestion(
         label=change.label,
         changes=change.changes,
-        saves_bytes=plan.device_bytes - memory.device.device,
+        saves_bytes=_needed(plan) - needed_bytes(memory),
         device_bytes=needed_bytes(memory),
         usable_bytes=memory.gpu.usable_bytes,
         verdict=verdict(memory) or "",
@@ -87,11 +88,17 @@ def _try(request: PlanRequest, plan: Plan, change: _Change) -> Suggestion | None
     )
 
 
+def _needed(plan: Plan) -> int:
+    """What must stay on the card before any change."""
+    assert plan.usable_bytes is not None and plan.headroom_bytes is not None
+    return plan.usable_bytes - plan.headroom_bytes
+
+
 def _chain(request: PlanRequest, plan: Plan) -> Suggestion | None:
     """The settings taken one after the other until the run fits; None where one alone is enough or all are not."""
     changes: dict[str, object] = {}
     labels: list[str] = []
-    best = plan.device_bytes
+    best = _needed(plan)
     for change in _settings(request):
         if changes.keys() & change.changes.keys():
             continue

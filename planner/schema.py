@@ -118,7 +118,7 @@ class PlanRequest(_Frozen):
     @classmethod
     def _known_optimizer(cls, value: str) -> str:
         if value not in OPTIMIZERS:
-            raise ValueError(f"{value!r} is not modelled; known: {', '.join(OPTIMIZERS)}")
+            raise ValueError(f"{_short(value)} is not modelled; known: {', '.join(OPTIMIZERS)}")
         return value
 
     @model_validator(mode="after")
@@ -158,6 +158,12 @@ def parse_request(data: Any) -> PlanRequest:
         raise _as_request_error(error) from None
 
 
+def _short(value: object) -> str:
+    """What was given, on a line that stays readable."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 def _as_request_error(error: ValidationError) -> RequestError:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
@@ -169,5 +175,5 @@ def _as_request_error(error: ValidationError) -> RequestError:
         return RequestError(f"{field}: missing: every request needs it", field)
     if first["type"] == "extra_forbidden":
         return RequestError(f"{field}: no such field in a request; `tunebudget schema` lists them", field)
-    shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {given!r})"
+    shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {_short(given)})"
     return RequestError(f"{field}: {message}{shown}" if not message.startswith(field) else message, field)

@@ -43,7 +43,6 @@ def follow_steps(
     tracker = StorageTracker()
     tracker.register(loaded_tensors(model))
     batch = build_batch(request, vocab_size)
-    gc.collect()
     with tracker, tracker.modules_of(model):
         for step in range(1, NUM_STEPS + 1):
             tracker.step = step

@@ -56,12 +56,12 @@ def _repeats(request: PlanRequest, depth: int, signatures: list[Signature]) -> b
 
 
 def _slices(signatures: list[Signature], period: int) -> Slices | None:
-    """The smallest slices with this period, None where they would not be smaller than the model."""
+    """The smallest slices with this period, None where the model costs no more to trace."""
     depth = len(signatures)
     prefix = max((i + 1 for i in range(depth - period) if signatures[i] != signatures[i + period]), default=0)
     small = prefix + 3 * period
     small += (depth - small) % period
-    if small + period >= depth:
+    if 2 * small + period >= depth:
         return None
     return Slices(small, period, (depth - small) // period)
 

@@ -52,7 +52,7 @@ def set_inputs(values: Mapping[str, Any]) -> None:
 
 
 def remember_open_groups() -> None:
-    """Open those groups of settings that the link sets something of, once a visit: they stay as the visitor leaves them."""
+    """Open the groups that the link sets something of, once a visit: they stay as the visitor leaves them."""
     groups = {"more": _MORE, "adapters": _ADAPTERS, "quantization": _QUANTIZATION}
     st.session_state.setdefault(
         "open_groups", {name for name, keys in groups.items() if any(key in st.query_params for key in keys)}

@@ -7,6 +7,7 @@ import streamlit as st
 
 from planner.advise import Suggestion
 from planner.answer import Plan
+from planner.catalog import find_gpu
 from planner.schema import PlanRequest
 from planner.units import format_gib
 from ui import charts, state, tables, text
@@ -17,30 +18,35 @@ _CHART_CONFIG = {"displayModeBar": False}
 
 
 def examples() -> None:
-    """Three questions as links, for a visit that began without one."""
+    """Three questions to start from, for a visit that began without one.
+
+    Buttons that look like links: a link to the page one is on leaves its inputs as they are (Streamlit 1.67).
+    """
     st.session_state.setdefault("began_empty", not st.query_params)
     if not st.session_state["began_empty"]:
         return
-    with st.container(horizontal=True):
-        for label, values in state.EXAMPLES.items():
-            st.page_link("ui/pages/fit.py", label=label, icon=":material/help:", query_params=state.query(values))
+    with st.container(horizontal=True, gap="xxsmall"):
+        for number, (label, values) in enumerate(state.EXAMPLES.items()):
+            everything = state.defaults() | values
+            st.button(label, key=f"example_{number}", type="tertiary", on_click=set_inputs, args=(everything,))
 
 
 def verdict(request: PlanRequest, result: Answer) -> None:
     """The answer in a word, a sentence and four figures."""
     plan = result.plan
+    card = find_gpu(plan.gpu).name if plan.gpu else None
     st.subheader(text.verdict_heading(plan.verdict), anchor=False)
-    st.markdown(f"{text.question(request, plan)}. {text.verdict_sentence(plan)}")
+    st.markdown(f"{text.question(request, plan, card)}. {text.verdict_sentence(plan)}")
     changed = text.settings(request)
     st.caption(" ".join(filter(None, (f"With {changed}." if changed else "", text.trained(plan)))))
     with st.grid(4, min_column_width=150):
         st.metric(
             "Needs (estimated)",
             format_gib(text.needed_bytes(plan)),
-            f"90% band: {text.band(plan)}",
+            text.band(plan),
             delta_color="off",
             delta_arrow="off",
-            help=text.UNITS_HELP,
+            help="Under it the 90% band; GiB and GB are told apart in the notes.",
             border=True,
             height="stretch",
         )
@@ -184,11 +190,9 @@ def _derivation(plan: Plan, row: int) -> None:
 
 
 def notes(plan: Plan) -> None:
-    """What the plan did with the request that a reader should know."""
-    if not plan.notes:
-        return
+    """What the plan did with the request that a reader should know, and the units."""
     st.subheader("Notes", anchor=False)
-    st.markdown("\n".join(f"- {note[:1].upper()}{note[1:]}" for note in plan.notes))
+    st.markdown("\n".join(f"- {text.as_sentence(note)}" for note in (*plan.notes, text.UNITS_NOTE)))
 
 
 def take_away(request: PlanRequest, plan: Plan, values: Mapping[str, Any]) -> None:

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from planner.architecture.blocks import Architecture
 from planner.errors import RequestError
-from planner.resolve import load_model
 from planner.methods.targets import named_linears
 from planner.optimizers import OPTIMIZERS
+from planner.resolve import load_model
 from planner.schema import GradientCheckpointingKwargs, LoraSettings, PlanRequest, QuantizationSettings, parse_request
 
 Values = Mapping[str, Any]
@@ -199,7 +199,8 @@ def _url_text(value: Any) -> str:
 def link(base_url: str, values: Values) -> str:
     """The address that opens the page with these inputs."""
     parameters = urlencode(query(values))
-    return f"{base_url}?{parameters}" if parameters else base_url
+    address = f"{base_url.rstrip('/')}/"
+    return f"{address}?{parameters}" if parameters else address
 
 
 def cli_command(request: PlanRequest) -> str:

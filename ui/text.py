@@ -34,17 +34,17 @@ CERTAINTY_HELP = (
     "operation; fitted: from measurements"
 )
 
-UNITS_HELP = (
+UNITS_NOTE = (
     "Memory is in GiB here: 1 GiB is 1024³ bytes, 1 GB is 10⁹ bytes, so 1 GiB is 1.074 GB. nvidia-smi and torch count "
     "in 1024s; papers, file sizes and the name on a card's box count in 1000s or round. A card sold as 24 GB offers a "
     "process about 23.6 GiB, and less where a screen hangs on it."
 )
 
 
-def question(request: PlanRequest, plan: Plan) -> str:
+def question(request: PlanRequest, plan: Plan, card_name: str | None) -> str:
     """The question in one line: model, method, batch x length, card."""
     batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
-    card = f", on one {plan.gpu}" if plan.gpu else ""
+    card = f", on one {card_name}" if card_name else ""
     return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES[plan.method]}, {batch}{card}"
 
 
@@ -76,7 +76,7 @@ def verdict_heading(verdict: Verdict | None) -> str:
 def verdict_sentence(plan: Plan) -> str:
     """What it needs, what the card offers, and where the peak falls."""
     peak = f"The peak falls in the {PHASE_NAMES[plan.peak_phase]}." if plan.peak_phase != "loaded" else ""
-    need = f"It needs an estimated **{format_gib(needed_bytes(plan))}** ({band(plan)})"
+    need = f"It needs an estimated **{format_gib(needed_bytes(plan))}** (90% band {band(plan)})"
     if plan.usable_bytes is None:
         return f"{need}. {peak}"
     return f"{need}; the card offers **{format_gib(plan.usable_bytes)}**{_meaning(plan)}. {peak}"
@@ -115,8 +115,8 @@ def probability(value: float | None) -> str:
     if value is None:
         return "unknown"
     if value < 0.01:
-        return "under 1%"
-    return "over 99%" if value > 0.99 else f"{value:.0%}"
+        return "<1%"
+    return ">99%" if value > 0.99 else f"{value:.0%}"
 
 
 def trained(plan: Plan) -> str:
@@ -147,9 +147,15 @@ def gpu_facts(row: GpuRow) -> str:
     return f"{row.name}: {row.memory_marketing_gb:g} GB on the box, {format_gib(row.usable_bytes)} usable"
 
 
+def as_sentence(note: str) -> str:
+    """A note with a capital, unless it begins with a name from code."""
+    first = note.partition(" ")[0]
+    return note[:1].upper() + note[1:] if first.isalpha() else note
+
+
 def none_or(value: int | None, unit: str = "") -> str:
     """A count with its unit, or that there is none."""
-    return "none fits" if value is None else f"{value:,}{unit}"
+    return "None fits" if value is None else f"{value:,}{unit}"
 
 
 def derivation(term: Term) -> str:

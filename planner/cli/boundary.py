@@ -29,7 +29,7 @@ def exit_code(run: Callable[[], object]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        return _reader_gone()
+        return reader_gone()
     except Exception as error:
         return _unexpected(error)
     return result if isinstance(result, int) else FITS
@@ -45,7 +45,7 @@ def _usage(error: click.UsageError) -> str:
     return error.format_message().rstrip(".") + where
 
 
-def _reader_gone() -> int:
+def reader_gone() -> int:
     """The reader of the pipe has seen enough: say nothing, not even at the interpreter's last flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FITS

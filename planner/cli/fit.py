@@ -64,8 +64,8 @@ def _show(request: PlanRequest, plans: list[Plan], best: int, as_json: bool) -> 
 
 
 def _chosen(plan: Plan) -> str:
-    which = "None fits; " if plan.verdict == "does not fit" else ""
-    return f"{which}In detail, the one with the least memory ({plan.method}):"
+    start = "None fits; in" if plan.verdict == "does not fit" else "In"
+    return f"{start} detail, the one with the least memory ({plan.method}):"
 
 
 def _answer(

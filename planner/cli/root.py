@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from planner import __version__
-from planner.cli.boundary import exit_code
+from planner.cli.boundary import exit_code, reader_gone
 
 #: Every command: what it does, in the order of the help. The command NAME is `command` in planner/cli/NAME.py.
 COMMANDS = {
@@ -38,6 +38,12 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return reader_gone()
 
     def main(self, args: Sequence[str] | None = None, *others: Any, **extra: Any) -> Any:
         arguments = list(sys.argv[1:] if args is None else args) or ["--help"]

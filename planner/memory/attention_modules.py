@@ -52,7 +52,12 @@ def matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
     t = c.tape
     if t.autocast:
         a, b = modules.autocast(t, a), modules.autocast(t, b)
-    return _unfolded(c, ops.matmul(t, _folded(c, a), _folded(c, b), shape, label))
+    return batched(c, a, b, shape, label)
+
+
+def batched(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
+    """at::matmul below autocast."""
+    return _unfolded(c, ops.matmul(c.tape, _folded(c, a), _folded(c, b), shape, label))
 
 
 def _folded(c: Context, x: Value) -> Value:
@@ -137,12 +142,12 @@ def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Val
     if additive is None:
         additive = _causal_mask(t, query.dtype)
     scores: Shape = (*query.shape[:3], "S")
-    attn = matmul(c, query, ops.scale(t, transposed(t, key_acc), "scaled key"), scores, "scores")
+    attn = batched(c, query, ops.scale(t, transposed(t, key_acc), "scaled key"), scores, "scores")
     attn = add_mask(t, attn, additive.dtype)
     attn = ops.softmax(t, attn)
     attn = dropout(c, attn, c.structure.block.attention_dropout)
     weights = ops.to(t, attn, origin_dtype, "attention weights")
-    out = ops.to(t, matmul(c, attn, value_acc, query.shape, "attention output"), origin_dtype, "attention output")
+    out = ops.to(t, batched(c, attn, value_acc, query.shape, "attention output"), origin_dtype, "attention output")
     del weights
     return out
 

@@ -16,7 +16,11 @@ def token_embedding(c: Context, name: str = "embed_tokens.weight", width: Shape 
     def backward(grad: Value) -> ops.Grads:
         return (t.allocate(("vocab", *width), weight.dtype, "embedding grad"),)
 
-    return t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward)
+    out = t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward)
+    if c.structure.hooked_embeddings:
+        out.requires_grad, out.leaf = True, "embeddings"
+        c.tables.append(out)
+    return out
 
 
 def rotary_tables(c: Context, dtype: str | None = None) -> None:

@@ -142,6 +142,7 @@ def _structure(
         head_bias=architecture.head is not None and architecture.head.bias,
         final_softcap=architecture.final_softcap,
         embedding_dropout=architecture.embedding_dropout > 0,
+        hooked_embeddings=not full and input_gradient(request),
     )
 
 
@@ -289,14 +290,10 @@ def representative(number: Number) -> int:
 def input_gradient(request: PlanRequest) -> bool:
     """Whether a gradient flows to the first layer's input.
 
-    Full fine-tuning trains the embeddings. With adapters only enable_input_require_grads makes it so: PEFT calls it
-    for a checkpointed model that is not quantized (PeftModel.prepare_model_for_gradient_checkpointing), and
-    reentrant checkpointing needs it.
+    Full fine-tuning trains the embeddings. With adapters enable_input_require_grads makes it so, which transformers
+    5.23 calls whenever checkpointing is enabled on a model of input_ids (_activation_checkpointing_enable).
     """
-    if request.method == "full":
-        return True
-    reentrant = request.gradient_checkpointing_kwargs.use_reentrant
-    return request.gradient_checkpointing and (request.method == "lora" or reentrant)
+    return request.method == "full" or request.gradient_checkpointing
 
 
 def _evaluate(structure: Structure, dims: Dims, shards: int) -> Layer:

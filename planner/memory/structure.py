@@ -66,6 +66,7 @@ class Structure:
     input_requires_grad: a gradient flows to the layer's input.
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
     tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
+    hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
     """
 
     family: str
@@ -93,3 +94,4 @@ class Structure:
     head_bias: bool = False
     final_softcap: bool = False
     embedding_dropout: bool = False
+    hooked_embeddings: bool = False

@@ -304,6 +304,7 @@ class Tape:
         def backward(grad: Value, saved: Value) -> tuple[Value | None]:
             leaf = Value(saved.storage, saved.shape, saved.dtype, requires_grad=True, leaf="checkpoint.input")
             again = function(leaf, *args)
+            self.cast_cache.clear()
             node = again.node
             self.run_backward({node: [grad]} if node is not None else {})
             return (self.gradients.pop("checkpoint.input", None),)

@@ -145,9 +145,9 @@ def vit(given: Mapping[str, object]) -> Architecture:
         tensors=(
             Tensor("vit.embeddings.cls_token", (1, 1, hidden), "embedding"),
             Tensor("vit.embeddings.position_embeddings", (1, patches + 1, hidden), "position"),
-        )
-        + conv("vit.embeddings.patch_embeddings.projection", (hidden, c.size("num_channels"), patch, patch), True)
-        + layer_norm("vit.layernorm", hidden),
+            *conv("vit.embeddings.patch_embeddings.projection", (hidden, c.size("num_channels"), patch, patch), True),
+            *layer_norm("vit.layernorm", hidden),
+        ),
     )
     model = with_head(
         c,

@@ -128,8 +128,10 @@ def audio(c: Config, root: str) -> Body:
     layers = Body(
         blocks=grouped(f"{root}.layers", [0] * num_layers, lambda _: block),
         linears=(Linear(f"{root}.output_proj", c.size("output_proj_dims"), hidden, True),),
-        buffers=(Tensor(f"{root}.rel_pos_enc.inv_timescales", (1, 1, hidden // 2)),)
-        + softcaps
-        + clipped(c, f"{root}.layers", num_layers, tuple(audio_shapes(hidden))),
+        buffers=(
+            Tensor(f"{root}.rel_pos_enc.inv_timescales", (1, 1, hidden // 2)),
+            *softcaps,
+            *clipped(c, f"{root}.layers", num_layers, tuple(audio_shapes(hidden))),
+        ),
     )
     return joined(subsample(c, f"{root}.subsample_conv_projection", hidden), layers)

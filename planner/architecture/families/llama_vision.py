@@ -112,9 +112,9 @@ def llama4_vision(c: Config, root: str) -> Body:
         tensors=(
             Tensor(f"{root}.class_embedding", (hidden,), "embedding"),
             Tensor(f"{root}.positional_embedding_vlm", (count, hidden), "position"),
-        )
-        + layer_norm(f"{root}.layernorm_pre", hidden)
-        + layer_norm(f"{root}.layernorm_post", hidden),
+            *layer_norm(f"{root}.layernorm_pre", hidden),
+            *layer_norm(f"{root}.layernorm_post", hidden),
+        ),
         linears=(
             Linear(f"{root}.patch_embedding.linear", hidden, c.size("num_channels") * side**2),
             Linear(f"{root}.vision_adapter.mlp.fc1", wide, c.size("intermediate_size")),
@@ -216,11 +216,13 @@ def mllama_vision(c: Config, root: str) -> Body:
     ]
     return Body(
         blocks=blocks[0] + blocks[1],
-        tensors=(Tensor(f"{root}.class_embedding", (hidden,), "embedding"),)
-        + conv(f"{root}.patch_embedding", (hidden, c.size("num_channels"), patch, patch))
-        + mllama_tiles(c, root, hidden)
-        + layer_norm(f"{root}.layernorm_pre", hidden)
-        + layer_norm(f"{root}.layernorm_post", hidden),
+        tensors=(
+            Tensor(f"{root}.class_embedding", (hidden,), "embedding"),
+            *conv(f"{root}.patch_embedding", (hidden, c.size("num_channels"), patch, patch)),
+            *mllama_tiles(c, root, hidden),
+            *layer_norm(f"{root}.layernorm_pre", hidden),
+            *layer_norm(f"{root}.layernorm_post", hidden),
+        ),
     )
 
 

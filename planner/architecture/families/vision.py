@@ -105,11 +105,13 @@ def clip(c: Config, root: str) -> Body:
     hidden, patch, count = sizes.hidden, c.size("patch_size"), patch_count(c) + 1
     return Body(
         blocks=grouped(f"{root}.encoder.layers", [0] * c.layers(), lambda _: clip_block(c, sizes)),
-        tensors=(Tensor(f"{root}.embeddings.class_embedding", (hidden,), "embedding"),)
-        + conv(f"{root}.embeddings.patch_embedding", (hidden, c.size("num_channels"), patch, patch))
-        + positions(f"{root}.embeddings.position_embedding", count, hidden)
-        + layer_norm(f"{root}.pre_layrnorm", hidden)
-        + layer_norm(f"{root}.post_layernorm", hidden),
+        tensors=(
+            Tensor(f"{root}.embeddings.class_embedding", (hidden,), "embedding"),
+            *conv(f"{root}.embeddings.patch_embedding", (hidden, c.size("num_channels"), patch, patch)),
+            *positions(f"{root}.embeddings.position_embedding", count, hidden),
+            *layer_norm(f"{root}.pre_layrnorm", hidden),
+            *layer_norm(f"{root}.post_layernorm", hidden),
+        ),
         buffers=(Tensor(f"{root}.embeddings.position_ids", (1, count), dtype="int64"),),
     )
 
@@ -122,8 +124,8 @@ def siglip_head(c: Config, root: str, hidden: int) -> Body:
             Tensor(f"{root}.probe", (1, 1, hidden)),
             Tensor(f"{root}.attention.in_proj_weight", (3 * hidden, hidden)),
             Tensor(f"{root}.attention.in_proj_bias", (3 * hidden,)),
-        )
-        + layer_norm(f"{root}.layernorm", hidden),
+            *layer_norm(f"{root}.layernorm", hidden),
+        ),
         linears=linears + plain_mlp(f"{root}.mlp.fc1", f"{root}.mlp.fc2", hidden, c.size("intermediate_size")),
     )
 
@@ -160,7 +162,7 @@ def pixtral(c: Config, root: str) -> Body:
         blocks=grouped(f"{root}.transformer.layers", [0] * c.layers(), lambda _: block),
         tensors=conv(f"{root}.patch_conv", (hidden, c.size("num_channels"), patch, patch))
         + rms_norm(f"{root}.ln_pre", hidden),
-        buffers=rotary(f"{root}.patch_positional_embedding", sizes.head_dim),
+        buffers=rotary(f"{root}.patch_positional_embedding", c.optional_size("head_dim") or sizes.head_dim),
     )
 
 

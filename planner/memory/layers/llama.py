@@ -2,7 +2,7 @@
 
 from planner.memory import head, ops
 from planner.memory.modules import Context, attend, linear, rms_norm, rotary
-from planner.memory.tape import Value
+from planner.memory.tape import Shape, Value
 
 HIDDEN = ("hidden",)
 WIDE = ("intermediate",)
@@ -36,7 +36,7 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
     return attn_output, attn_weights
 
 
-def heads(c: Context, x: Value, split: tuple[str, str]) -> Value:
+def heads(c: Context, x: Value, split: Shape) -> Value:
     """view(..., heads, head_dim).transpose(1, 2)."""
     return ops.view(c.tape, x, ("B", split[0], "S", split[1]), contiguous=False)
 

@@ -34,7 +34,9 @@ def test_every_line_has_its_row(name: str) -> None:
     assert list(RECORDED[name]) == [line.label for line in read_lines(name)], "run: python -m tests.golden.refresh"
 
 
-@pytest.mark.parametrize(("name", "line"), [(n, x) for n in NAMES for x in read_lines(n)], ids=lambda x: getattr(x, "id", x))
+@pytest.mark.parametrize(
+    ("name", "line"), [(n, x) for n in NAMES for x in read_lines(n)], ids=lambda x: getattr(x, "id", x)
+)
 def test_no_peak_gets_worse(name: str, line: Line) -> None:
     recorded, error = RECORDED[name][line.label], error_percent(line, plan_of(line))
     if recorded is None:

@@ -1,0 +1,38 @@
+# Two commands on a fresh machine with Python 3.11 or newer: `make app` and `make test`.
+# Another interpreter: make app PYTHON=python3.12. Fewer processes: make test PYTEST="-n 0".
+
+PYTHON ?= python3
+PYTEST ?= -n auto
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.txt)
+
+.PHONY: app test clean
+
+app: .venv/installed-app
+	$(BIN)/python -m planner app
+
+test: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q $(PYTEST)
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " \
+	+ sys.version.split()[0] + ": name another with make app PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed-app: $(BIN)/python pyproject.toml
+	$(PIP) -e .
+	@touch $@
+
+# torch first and exactly, so that nothing else chooses a build of it.
+.venv/installed-test: $(BIN)/python pyproject.toml requirements.txt
+	$(PIP) "$(TORCH)"
+	$(PIP) -r requirements.txt -e ".[profiler,dev]"
+	@touch $@ .venv/installed-app

@@ -1,0 +1,213 @@
+"""Random requests: small and large configs of the 19 families, models of the catalogue, every setting."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from planner.catalog import list_models
+from planner.optimizers import OPTIMIZERS
+
+Fields = dict[str, Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+HEAD_DIMS = (8, 16, 32, 64, 128)
+VOCABULARIES = st.one_of(st.integers(17, 5_000), st.integers(5_000, 300_000))
+CATALOGUE = tuple(row.id for row in list_models())
+#: Room for the lengths drawn here where positions are learned.
+POSITIONS = 8192
+
+
+def sizes(draw: Draw) -> tuple[int, int, int, int]:
+    """(heads, key heads, head_dim, layers) of a model from tiny to very large."""
+    large = draw(st.booleans())
+    kv_heads = draw(st.sampled_from((1, 2, 4, 8)))
+    heads = kv_heads * draw(st.integers(1, 16 if large else 3))
+    head_dim = draw(st.sampled_from(HEAD_DIMS))
+    layers = draw(st.integers(1, 126 if large else 6))
+    return heads, kv_heads, head_dim, layers
+
+
+def llama_like(draw: Draw) -> Fields:
+    """The fields that all decoders of Llama's shape share."""
+    heads, kv_heads, head_dim, layers = sizes(draw)
+    hidden = heads * head_dim
+    return {
+        "hidden_size": hidden,
+        "intermediate_size": draw(st.integers(8, 5 * hidden)),
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "vocab_size": draw(VOCABULARIES),
+        "tie_word_embeddings": draw(st.booleans()),
+    }
+
+
+def biased(draw: Draw) -> Fields:
+    return llama_like(draw) | {"attention_bias": draw(st.booleans()), "mlp_bias": draw(st.booleans())}
+
+
+def wide_heads(draw: Draw) -> Fields:
+    """Heads wider than hidden_size / heads, as Gemma and Qwen3 have them."""
+    return llama_like(draw) | {"head_dim": draw(st.sampled_from(HEAD_DIMS))}
+
+
+def windowed(draw: Draw) -> Fields:
+    return llama_like(draw) | {"sliding_window": draw(st.sampled_from((None, 16, 100, 4096)))}
+
+
+def gemma_windows(draw: Draw) -> Fields:
+    return wide_heads(draw) | {"sliding_window": draw(st.sampled_from((16, 100, 4096)))}
+
+
+def softcapped(draw: Draw) -> Fields:
+    caps = {"attn_logit_softcapping": st.sampled_from((None, 50.0)), "final_logit_softcapping": st.sampled_from((None, 30.0))}
+    return gemma_windows(draw) | {name: draw(values) for name, values in caps.items()}
+
+
+def phi(draw: Draw) -> Fields:
+    share = draw(st.sampled_from((0.25, 0.5, 1.0)))
+    return llama_like(draw) | {"partial_rotary_factor": share, "resid_pdrop": draw(st.sampled_from((0.0, 0.1)))}
+
+
+def experts(draw: Draw) -> Fields:
+    count = draw(st.sampled_from((2, 8, 64)))
+    return llama_like(draw) | {
+        "num_local_experts": count,
+        "num_experts_per_tok": draw(st.integers(1, min(8, count))),
+        "sliding_window": None,
+    }
+
+
+def qwen3_experts(draw: Draw) -> Fields:
+    fields = wide_heads(draw) | experts(draw)
+    fields |= {"num_experts": fields.pop("num_local_experts"), "moe_intermediate_size": draw(st.integers(8, 2048))}
+    return fields | {"decoder_sparse_step": draw(st.sampled_from((1, 2)))}
+
+
+def gpt2(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    dropout = draw(st.sampled_from((0.0, 0.1)))
+    return {
+        **{"n_embd": heads * head_dim, "n_head": heads, "n_layer": layers, "n_positions": POSITIONS},
+        **{"vocab_size": draw(VOCABULARIES), "tie_word_embeddings": draw(st.booleans())},
+        **{"resid_pdrop": dropout, "attn_pdrop": dropout, "embd_pdrop": dropout},
+    }
+
+
+def gpt_neox(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    return {
+        **{"hidden_size": heads * head_dim, "num_attention_heads": heads, "num_hidden_layers": layers},
+        **{"intermediate_size": draw(st.integers(8, 4 * heads * head_dim)), "vocab_size": draw(VOCABULARIES)},
+        **{"use_parallel_residual": draw(st.booleans()), "tie_word_embeddings": draw(st.booleans())},
+    }
+
+
+def opt(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    hidden = heads * head_dim
+    return {
+        **{"hidden_size": hidden, "num_attention_heads": heads, "num_hidden_layers": layers},
+        **{"ffn_dim": draw(st.integers(8, 4 * hidden)), "max_position_embeddings": POSITIONS},
+        **{"word_embed_proj_dim": draw(st.sampled_from((hidden, hidden // 2))), "vocab_size": draw(VOCABULARIES)},
+        **{"do_layer_norm_before": draw(st.booleans()), "dropout": draw(st.sampled_from((0.0, 0.1)))},
+    }
+
+
+def bloom(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    return {
+        **{"hidden_size": heads * head_dim, "n_head": heads, "n_layer": layers, "vocab_size": draw(VOCABULARIES)},
+        "hidden_dropout": draw(st.sampled_from((0.0, 0.1))),
+    }
+
+
+def falcon(draw: Draw) -> Fields:
+    heads, kv_heads, head_dim, layers = sizes(draw)
+    layout = draw(
+        st.sampled_from(
+            (
+                {"new_decoder_architecture": True, "num_kv_heads": kv_heads},
+                {"new_decoder_architecture": False, "multi_query": True},
+                {"new_decoder_architecture": False, "multi_query": False, "parallel_attn": False},
+            )
+        )
+    )
+    return {
+        **{"hidden_size": heads * head_dim, "num_attention_heads": heads, "num_hidden_layers": layers},
+        **{"vocab_size": draw(VOCABULARIES), "alibi": draw(st.booleans())},
+        **layout,
+    }
+
+
+FAMILIES: dict[str, Callable[[Draw], Fields]] = {
+    "llama": biased,
+    "mistral": windowed,
+    "qwen2": llama_like,
+    "qwen3": wide_heads,
+    "gemma": wide_heads,
+    "gemma2": softcapped,
+    "gemma3_text": softcapped,
+    "phi": phi,
+    "phi3": windowed,
+    "gpt2": gpt2,
+    "gpt_neox": gpt_neox,
+    "opt": opt,
+    "falcon": falcon,
+    "bloom": bloom,
+    "mixtral": experts,
+    "qwen3_moe": qwen3_experts,
+    "olmo2": llama_like,
+    "granite": biased,
+    "smollm3": llama_like,
+}
+
+
+@st.composite
+def configs(draw: Draw) -> Fields:
+    """A config of one of the families whose activations are exact."""
+    model_type = draw(st.sampled_from(sorted(FAMILIES)))
+    return {"model_type": model_type, **FAMILIES[model_type](draw)}
+
+
+@st.composite
+def settings_of_method(draw: Draw, method: str) -> Fields:
+    """lora and quantization, where the method has them."""
+    fields: Fields = {}
+    if method != "full":
+        fields["lora"] = {
+            "r": draw(st.integers(1, 128)),
+            "autocast_adapter_dtype": draw(st.booleans()),
+        }
+    if method == "qlora":
+        fields["quantization"] = {
+            "bnb_4bit_quant_type": draw(st.sampled_from(("nf4", "fp4"))),
+            "bnb_4bit_use_double_quant": draw(st.booleans()),
+            "upcast_unquantized": draw(st.booleans()),
+        }
+    return fields
+
+
+@st.composite
+def requests(draw: Draw, models: st.SearchStrategy[Any] | None = None, **fixed: Any) -> Fields:
+    """A valid request as a mapping; `fixed` fields are as given."""
+    method = fixed.get("method") or draw(st.sampled_from(("full", "lora", "qlora")))
+    drawn = {
+        "method": st.just(method),
+        "model": models if models is not None else configs(),
+        "dtype": st.sampled_from(("bfloat16", "float16", "float32")),
+        "mixed_precision": st.sampled_from(("no", "bf16")),
+        "per_device_train_batch_size": st.integers(1, 64),
+        "max_length": st.integers(1, 4096),
+        "gradient_accumulation_steps": st.sampled_from((1, 4)),
+        "padding": st.sampled_from(("none", "padded", "packed")),
+        "gradient_checkpointing": st.booleans(),
+        "gradient_checkpointing_kwargs": st.builds(dict, use_reentrant=st.booleans()),
+        "attn_implementation": st.sampled_from(("sdpa", "eager", "flash_attention_2")),
+        "optim": st.sampled_from(sorted(OPTIMIZERS)),
+        "loss": st.sampled_from(("full", "full", "chunked", "fused")),
+        "device": st.sampled_from(("cuda", "cpu")),
+    }
+    request = {name: fixed.get(name, draw(values)) for name, values in drawn.items()}
+    return request | draw(settings_of_method(method)) | fixed

@@ -1,0 +1,335 @@
+"""The symbolic autograd on examples small enough to follow by hand: one unit is a float32 tensor of n elements."""
+
+from collections.abc import Callable
+
+import pytest
+
+from planner.memory import ops
+from planner.memory.tape import Shape, Snapshot, Tape, Value
+from planner.memory.taped import Peaks
+
+N: Shape = ("n",)
+UNIT = 4
+
+
+def units(live: dict[tuple[str, str, tuple[str, ...]], int], category: str | None = None) -> int:
+    """Units live, of one category or of all."""
+    total = sum(c for (_, kind, monomial), c in live.items() if monomial == N and category in (None, kind))
+    assert total % UNIT == 0
+    return total // UNIT
+
+
+def highest(t: Tape) -> int:
+    """Units at the largest snapshot."""
+    return max(units(snapshot.live) for snapshot in t.snapshots)
+
+
+def run_backward(t: Tape, out: Value) -> None:
+    """Start with a gradient of `out`, which nobody else holds then."""
+    node = out.node
+    assert node is not None
+    out.storage = out.node = None
+    buffers = {node: [None] * out.index + [t.allocate(N, "float32", "first grad")]}
+    del node
+    t.snapshots.clear()
+    t.run_backward(buffers)
+    t.snapshot()
+
+
+def start() -> tuple[Tape, Value, list[Value | None]]:
+    """A tape and an input of one unit that needs a gradient."""
+    t = Tape()
+    x, received = t.boundary(N, "float32", True, "x")
+    return t, x, received
+
+
+# -- storages --------------------------------------------------------------------------------------------------------
+
+
+def test_a_storage_lives_as_long_as_python_refers_to_it() -> None:
+    t = Tape()
+    a = t.allocate(N, "float32", "a")
+    b = t.allocate(N, "bfloat16", "b")
+    assert t.live == {("a", "workspace", N): 4, ("b", "workspace", N): 2}
+    again = b.detach()
+    del b
+    assert ("b", "workspace", N) in t.live
+    del again
+    assert t.live == {("a", "workspace", N): 4}
+    del a
+    assert t.live == {}
+
+
+def test_a_snapshot_is_taken_where_the_sum_begins_to_fall() -> None:
+    t = Tape()
+    a, b = t.allocate(N, "float32", "a"), t.allocate(N, "float32", "b")
+    assert not t.snapshots
+    del a
+    assert [units(s.live) for s in t.snapshots] == [2]
+    del b
+    assert len(t.snapshots) == 1, "falling on is no new maximum"
+
+
+def test_numbers_in_a_shape_are_part_of_the_coefficient() -> None:
+    t = Tape()
+    kept = t.allocate(("S", 3, "B", 2), "bfloat16", "x")
+    assert t.live == {("x", "workspace", ("B", "S")): 3 * 2 * 2}
+    del kept
+
+
+def test_an_external_tensor_is_counted_elsewhere() -> None:
+    t = Tape()
+    weight = t.external(N, "float32", requires_grad=True, leaf="w")
+    assert weight.storage is None and t.live == {}
+
+
+# -- forward ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_dropped_local_is_freed_at_once_and_a_named_one_is_not() -> None:
+    t, x, _ = start()
+    nested = ops.scale(t, ops.scale(t, x))
+    assert units(t.live) == 2, "x and the outer product"
+    del nested
+    first = ops.scale(t, x)
+    second = ops.scale(t, first)
+    assert units(t.live) == 3, "the local keeps the inner product too"
+    del first, second
+
+
+def test_what_backward_needs_is_kept_and_counted_as_activations() -> None:
+    t, x, _ = start()
+    out = ops.square(t, ops.scale(t, x))
+    assert units(t.live, "activations") == 1, "pow saves its input"
+    assert units(t.live, "workspace") == 2, "x and the result"
+    del out
+    assert units(t.live, "activations") == 0, "the graph goes with its last tensor"
+
+
+def test_nothing_is_saved_where_nothing_needs_a_gradient() -> None:
+    t = Tape()
+    x = t.allocate(N, "float32", "x")
+    out = ops.square(t, ops.scale(t, x))
+    assert out.node is None and units(t.live) == 2
+    del out
+
+
+def test_a_product_saves_only_what_the_other_side_needs() -> None:
+    t, x, _ = start()
+    factor = t.allocate(N, "float32", "factor")
+    out = ops.mul(t, x, factor)
+    del factor
+    assert units(t.live) == 3, "the factor stays for x's gradient; x itself is not saved for anybody"
+    del out
+
+
+def test_a_view_has_no_storage_of_its_own() -> None:
+    t, x, _ = start()
+    out = ops.view(t, x, ("n",))
+    assert units(t.live) == 1 and out.storage is x.storage
+
+
+# -- backward --------------------------------------------------------------------------------------------------------
+
+
+def test_gradients_of_two_uses_are_added_in_place_where_the_buffer_is_the_only_owner() -> None:
+    t, x, received = start()
+    out = ops.add(t, ops.scale(t, x), ops.scale(t, x))
+    run_backward(t, out)
+    # x, the first grad that add handed to both, and the product that each scale makes of it
+    assert highest(t) == 4
+    assert not any(" grad sum" in label for s in t.snapshots for label, _, _ in s.live)
+    assert units(t.live) == 2, "x and its gradient"
+    assert len(received) == 1
+
+
+def test_gradients_of_two_uses_are_added_out_of_place_where_they_share_a_storage() -> None:
+    t, x, received = start()
+    out = ops.add(t, x, x)
+    run_backward(t, out)
+    # add hands the same tensor to both: the second meets a buffer that it owns itself, and a sum is allocated
+    assert highest(t) == 1 + 2
+    assert received[0] is not None
+    assert [k[0] for k in t.live] == ["x", " grad sum"]
+
+
+def test_a_gradient_of_another_dtype_is_added_out_of_place() -> None:
+    t = Tape()
+    old, new = t.allocate(N, "float32", "old"), t.allocate(N, "bfloat16", "new")
+    buffer: list[Value | None] = [old]
+    del old
+    t._accumulate(buffer, 0, new)
+    assert buffer[0] is not None and buffer[0].dtype == "float32"
+    assert set(t.live) == {(" grad sum", "workspace", N), ("new", "workspace", N)}
+
+
+def test_the_node_made_last_runs_first() -> None:
+    t, x, _ = start()
+    order: list[str] = []
+
+    def step(name: str, value: Value) -> Value:
+        def backward(grad: Value) -> ops.Grads:
+            order.append(name)
+            return (ops.same(grad),)
+
+        return t.op(name, N, "float32", [value], backward)
+
+    a, b = step("a", x), step("b", x)
+    run_backward(t, ops.add(t, b, a))
+    assert order == ["b", "a"]
+
+
+def test_a_leaf_takes_over_a_gradient_that_nobody_else_holds() -> None:
+    t, x, _ = start()
+    weight = t.external(N, "float32", True, leaf="w")
+    run_backward(t, ops.mul(t, x, weight))
+    assert units(t.live, "gradients") == 1
+    assert t.gradients["w"].storage is not None
+
+
+def test_a_leaf_clones_a_gradient_that_is_shared() -> None:
+    t, x, received = start()
+    weight = t.external(N, "float32", True, leaf="w")
+    run_backward(t, ops.add(t, x, weight))
+    assert received[0] is not None
+    assert received[0].storage is not t.gradients["w"].storage
+    assert units(t.live) == 3, "x, its gradient, and a copy of that for the weight"
+
+
+def test_a_second_gradient_of_a_leaf_is_added_to_the_first() -> None:
+    t, x, _ = start()
+    weight = t.external(N, "float32", True, leaf="w")
+    run_backward(t, ops.mul(t, ops.mul(t, x, weight), weight))
+    assert units(t.live, "gradients") == 1
+
+
+def test_with_gradients_of_an_earlier_step_new_ones_are_added_and_freed() -> None:
+    t = Tape(gradients_exist=True)
+    x, _ = t.boundary(N, "float32", True, "x")
+    weight = t.external(N, "float32", True, leaf="w")
+    run_backward(t, ops.mul(t, x, weight))
+    assert t.gradients == {} and units(t.live, "gradients") == 0
+
+
+def test_a_gradient_is_cast_to_its_inputs_dtype() -> None:
+    t, x, received = start()
+
+    def backward(grad: Value) -> ops.Grads:
+        return (t.allocate(N, "bfloat16", "low"),)
+
+    run_backward(t, t.op("op", N, "float32", [x], backward))
+    assert received[0] is not None and received[0].dtype == "float32"
+    assert ("low", "workspace", N) not in t.live
+
+
+def test_a_gradient_is_summed_to_the_shape_of_a_broadcast_input() -> None:
+    t = Tape()
+    small, received = t.boundary((), "float32", True, "small")
+    x = t.allocate(N, "float32", "x")
+    run_backward(t, ops.add(t, x, small))
+    assert received[0] is not None and received[0].shape == ()
+
+
+def test_split_fills_missing_gradients_with_zeros() -> None:
+    t, x, _ = start()
+    first, second = ops.split(t, x, [N, N])
+    out = ops.scale(t, first)
+    del first, second
+    run_backward(t, out)
+    # at the split: x, the gradient of the first half, zeros for the second, and the whole
+    assert highest(t) == 4
+
+
+def test_saved_tensors_are_freed_as_their_nodes_run() -> None:
+    t, x, _ = start()
+    run_backward(t, ops.square(t, ops.square(t, x)))
+    assert units(t.live, "activations") <= 1, "x, which its own handle still holds"
+    assert units(t.live) == 2
+
+
+# -- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def chain(t: Tape, calls: list[str]) -> Callable[[Value], Value]:
+    """Two squares, which save their inputs, and a product by a number, which saves nothing."""
+
+    def run(x: Value) -> Value:
+        calls.append("first")
+        x = ops.square(t, x)
+        calls.append("second")
+        x = ops.square(t, x)
+        calls.append("tail")
+        return ops.scale(t, x)
+
+    return run
+
+
+@pytest.fixture(name="calls")
+def _calls() -> list[str]:
+    return []
+
+
+def test_a_checkpoint_keeps_its_arguments_only(calls: list[str]) -> None:
+    t, x, _ = start()
+    kept = chain(t, calls)(x)
+    assert units(t.live) == 3, "x, the first square and the result"
+    del kept
+    out = t.checkpoint(chain(t, calls), x)
+    assert units(t.live) == 2, "x and the result"
+    del out
+
+
+def test_recomputation_stops_when_the_last_saved_tensor_is_there(calls: list[str]) -> None:
+    t, x, received = start()
+    out = t.checkpoint(chain(t, calls), x)
+    calls.clear()
+    run_backward(t, out)
+    assert calls == ["first", "second"], "the tail is not run again"
+    assert received[0] is not None
+    assert units(t.live) == 2, "x and its gradient"
+
+
+def test_a_recomputation_happens_once(calls: list[str]) -> None:
+    t, x, _ = start()
+    out = t.checkpoint(chain(t, calls), x)
+    run_backward(t, out)
+    assert calls.count("first") == 2, "once forward, once again for both nodes that saved"
+
+
+def test_a_reentrant_checkpoint_runs_all_of_it_again(calls: list[str]) -> None:
+    t, x, received = start()
+    out = t.checkpoint_reentrant(chain(t, calls), x)
+    assert units(t.live) == 2, "x and the result"
+    calls.clear()
+    run_backward(t, out)
+    assert calls == ["first", "second", "tail"]
+    assert received[0] is not None
+    assert units(t.live) == 2
+
+
+def test_a_reentrant_checkpoint_without_input_gradient_has_no_graph(calls: list[str]) -> None:
+    t = Tape()
+    x = t.allocate(N, "float32", "x")
+    assert t.checkpoint_reentrant(chain(t, calls), x).node is None
+
+
+# -- peaks -----------------------------------------------------------------------------------------------------------
+
+
+def snapshot(**bytes_of: int) -> Snapshot:
+    return Snapshot("forward", {("label", "workspace", (symbol,)): size for symbol, size in bytes_of.items()})
+
+
+def test_a_peak_that_another_one_always_exceeds_is_left_out() -> None:
+    low, wide, long = snapshot(a=1, b=1), snapshot(a=2, b=1), snapshot(a=1, b=2)
+    kept = Peaks.of([low, wide, long]).snapshots
+    assert set(map(id, kept)) == {id(wide), id(long)}
+
+
+def test_one_of_two_equal_peaks_is_kept() -> None:
+    assert len(Peaks.of([snapshot(a=1), snapshot(a=1)]).snapshots) == 1
+
+
+def test_merging_adds_labels_of_the_same_size() -> None:
+    live = {("x", "workspace", N): 4, ("y", "activations", N): 2}
+    assert Snapshot("forward", live).merged() == {N: 6}

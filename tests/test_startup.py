@@ -1,0 +1,54 @@
+"""Starting up is a feature: what a fresh interpreter has loaded after each import and command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = "torch transformers peft bitsandbytes accelerate pandas streamlit plotly numpy rich".split()
+
+#: Runs tunebudget with the arguments given, then prints which heavy modules are loaded.
+COMMAND = f"""
+import contextlib, io, sys
+from planner.cli.root import tunebudget
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    tunebudget(sys.argv[1:])
+print([name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+def loaded(code: str, *args: str) -> str:
+    command = [sys.executable, "-c", code, *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("module", ["planner", "planner.cli", "planner.cli.root", "planner.estimate", "planner.advise"])
+def test_importing_is_light(module: str) -> None:
+    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+    assert loaded(code) == "[]"
+
+
+@pytest.mark.parametrize("module", ["planner", "planner.cli", "planner.cli.root"])
+def test_the_help_needs_no_model(module: str) -> None:
+    assert loaded(f"import sys, {module}; print('pydantic' in sys.modules)") == "False"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "fit llama-3.3-70b --method qlora --gpu rtx-4090",
+        "fit llama-3.1-8b --gpu rtx-4090",
+        "plan gpt2 --method full --json",
+        "compare gpt2 --gpu t4",
+        "models gpt2",
+        "gpus",
+        "schema",
+        "doctor",
+        "fit --help",
+        "--help",
+    ],
+)
+def test_no_command_loads_a_heavy_module(command: str) -> None:
+    assert loaded(COMMAND, *command.split()) == "[]"
