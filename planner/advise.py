@@ -46,7 +46,7 @@ def advise(request: PlanRequest, plan: Plan) -> tuple[Suggestion, ...]:
     if plan.verdict in (None, "fits"):
         return ()
     single = [s for c in _settings(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
-    chain = _chain(request, plan)
+    chain = None if any(s.verdict == "fits" for s in single) else _chain(request, plan)
     beyond = _beyond(request, plan, chain)
     others = [s for c in _methods(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
     cards = [s for s in (_smallest_card(request, plan), _more_cards(request, plan)) if s is not None]

@@ -54,6 +54,13 @@ class LoraSettings(_Frozen):
             raise ValueError('name at least one module, or "all-linear"')
         return value
 
+    @field_validator("modules_to_save")
+    @classmethod
+    def _saved(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            raise ValueError("modules trained beside the adapters are not modelled yet: modules_to_save must be empty")
+        return value
+
     @field_validator("use_dora")
     @classmethod
     def _dora(cls, value: bool) -> bool:
@@ -165,9 +172,13 @@ def _short(value: object) -> str:
 
 
 def _as_request_error(error: ValidationError) -> RequestError:
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+    found = error.errors(include_url=False)
+    first = found[0]
+    field = _field(first)
     message = first["msg"].removeprefix("Value error, ")
+    others = [e["msg"].removeprefix("Input should be ") for e in found[1:] if field and _field(e) == field]
+    others = [other for other in others if not message.endswith(other)]
+    message = " or ".join(dict.fromkeys([message, *others])).replace("tuple", "list")
     if not field and ":" in message:
         field = message.split(":", 1)[0]
     given = first.get("input")
@@ -175,5 +186,14 @@ def _as_request_error(error: ValidationError) -> RequestError:
         return RequestError(f"{field}: missing: every request needs it", field)
     if first["type"] == "extra_forbidden":
         return RequestError(f"{field}: no such field in a request; `tunebudget schema` lists them", field)
-    shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {_short(given)})"
+    shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {given!r})"
     return RequestError(f"{field}: {message}{shown}" if not message.startswith(field) else message, field)
+
+
+def _field(error: Any) -> str:
+    """The field's path: pydantic adds the branch of a union ("str", "dict[str,any]") to it, which is no field."""
+    parts = [str(part) for part in error["loc"]]
+    if error["type"] != "extra_forbidden":
+        branches = (i for i, part in enumerate(parts) if i and (part == "str" or "[" in part or "function-" in part))
+        parts = parts[: next(branches, len(parts))]
+    return ".".join(parts)

@@ -16,7 +16,7 @@ Bytes = dict[Category, int]
 class Categories:
     """Tells the category of a storage of one record.
 
-    weights: there before the first step.  gradients: born in backward and ended by zero_grad.  optimizer: born in the
+    weights: there before the first step, or made in a step and kept (a bias that bitsandbytes casts).  gradients: born in backward and ended by zero_grad.  optimizer: born in the
     optimizer's step and kept.  logits: as large as tokens x vocabulary, from the head's output to its gradient.
     activations: what forward, or the recomputation of a checkpointed layer, keeps for backward.  workspace: the rest,
     temporaries and the gradients that travel through the layers.
@@ -32,6 +32,8 @@ class Categories:
         end = "never" if birth.died is None else self.record.events[birth.died].phase
         if birth.phase == "optimizer":
             return "workspace" if end == "optimizer" else "optimizer"
+        if end == "never":
+            return "weights"
         if birth.phase == "backward" and end in ("optimizer", "between"):
             return "gradients"
         if _num_elements(birth.shape) >= self.num_logits:

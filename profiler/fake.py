@@ -6,8 +6,9 @@ the fake device is the CPU, because fake CUDA tensors abort a CPU-only build of 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -21,16 +22,24 @@ Memo = dict[int, torch.Tensor]
 
 @contextmanager
 def fake_world() -> Iterator[FakeTensorMode]:
-    """Fake mode, with transformers told what it cannot read from fake tensors."""
+    """Fake mode, with the libraries told what they cannot know of fake tensors."""
+    from torch import _meta_registrations
     from transformers import masking_utils
 
-    find = masking_utils.find_packed_sequence_indices
-    masking_utils.find_packed_sequence_indices = _no_packed_sequences
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-            yield mode
-    finally:
-        masking_utils.find_packed_sequence_indices = find
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(masking_utils, "find_packed_sequence_indices", _no_packed_sequences))
+        stack.enter_context(patch.object(_meta_registrations, "_meta_grouped_mm_common", _grouped_mm))
+        yield stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
+
+
+def _grouped_mm(a: torch.Tensor, b: torch.Tensor, *_: Any, offs: Any = None, out_dtype: Any = None, **__: Any) -> Any:
+    """The shape of torch's grouped matrix product, for every dtype that its CPU kernel takes.
+
+    torch 2.13's own shape function knows CUDA's rules only and refuses float32 (torch/_meta_registrations.py).
+    """
+    from torch._meta_registrations import _create_grouped_mm_output_tensor
+
+    return _create_grouped_mm_output_tensor(a, b, offs, out_dtype)
 
 
 def _no_packed_sequences(position_ids: torch.Tensor) -> None:

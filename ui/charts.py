@@ -10,6 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from planner.answer import CATEGORIES, Category, PhaseBytes, Plan
+from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
 from ui.text import SHORT_PHASES
 
@@ -36,7 +37,7 @@ Spec = dict[str, Any]
 
 def breakdown_figure(plan: Plan) -> go.Figure:
     """What is on the card at the peak, by category, as one stacked bar against the card's usable memory."""
-    traces = [_segment(category, getattr(plan, f"{category}_bytes"), _PATTERNS[category]) for category in CATEGORIES]
+    traces = [_segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), _PATTERNS[c]) for c in CATEGORIES]
     traces += [_segment("allocator's slack", plan.reserved_bytes - plan.peak_bytes, "+"), _band(plan)]
     edge = gib(max(plan.high_bytes, plan.usable_bytes or 0)) * 1.06
     layout = _layout(_BAR_HEIGHT) | {
@@ -124,11 +125,11 @@ def _moments(category: Category, timeline: tuple[PhaseBytes, ...]) -> Spec:
     live = [moment.live_bytes.get(category, 0) for moment in timeline]
     return {
         "type": "bar",
-        "name": category,
+        "name": CATEGORY_NAMES[category],
         "x": [SHORT_PHASES[moment.phase] for moment in timeline],
         "y": [gib(num_bytes) for num_bytes in live],
         "customdata": [format_gib(num_bytes, 2) for num_bytes in live],
-        "hovertemplate": f"{category}: %{{customdata}}<extra></extra>",
+        "hovertemplate": f"{CATEGORY_NAMES[category]}: %{{customdata}}<extra></extra>",
         "marker": _marker(_PATTERNS[category]),
         "showlegend": any(live),
     }

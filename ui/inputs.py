@@ -4,7 +4,8 @@ Labels of choices are the values themselves, as transformers, PEFT and bitsandby
 sidebar also stands in the URL, the command and the request file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import streamlit as st
@@ -16,19 +17,22 @@ from ui.answers import gpu_keys, model_ids
 
 _URL: dict[str, Any] = {"bind": "query-params"}
 
-_MORE = (
-    "gradient_checkpointing",
-    "use_reentrant",
-    "gradient_accumulation_steps",
-    "optim",
-    "loss",
-    "attn_implementation",
-    "padding",
-    "dtype",
-    "mixed_precision",
-)
-_ADAPTERS = ("lora_r", "lora_dropout", "target_modules", "autocast_adapter_dtype")
-_QUANTIZATION = ("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "upcast_unquantized")
+#: Settings that stand in a group of their own, which opens where the link sets one of them.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "more": (
+        "gradient_checkpointing",
+        "use_reentrant",
+        "gradient_accumulation_steps",
+        "optim",
+        "loss",
+        "attn_implementation",
+        "padding",
+        "dtype",
+        "mixed_precision",
+    ),
+    "adapters": ("lora_r", "lora_dropout", "target_modules", "autocast_adapter_dtype"),
+    "quantization": ("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "upcast_unquantized"),
+}
 
 
 def sidebar() -> dict[str, Any]:
@@ -53,10 +57,12 @@ def set_inputs(values: Mapping[str, Any]) -> None:
 
 def remember_open_groups() -> None:
     """Open the groups that the link sets something of, once a visit: they stay as the visitor leaves them."""
-    groups = {"more": _MORE, "adapters": _ADAPTERS, "quantization": _QUANTIZATION}
-    st.session_state.setdefault(
-        "open_groups", {name for name, keys in groups.items() if any(key in st.query_params for key in keys)}
-    )
+    opened = {name for name, keys in GROUPS.items() if any(key in st.query_params for key in keys)}
+    st.session_state.setdefault("open_groups", opened)
+
+
+def _group(name: str, label: str, icon: str) -> AbstractContextManager[Any]:
+    return st.expander(label, icon=f":material/{icon}:", expanded=name in st.session_state["open_groups"])
 
 
 def _question() -> dict[str, Any]:
@@ -77,6 +83,7 @@ def _question() -> dict[str, Any]:
         "model": model,
         "method": method,
         "gpu": gpu,
+        **_cards(),
         "max_length": _count("max_length", "Length in tokens", "`max_length`: tokens of one sequence.", 256),
         "per_device_train_batch_size": _count(
             "per_device_train_batch_size", "Batch size", "`per_device_train_batch_size`: sequences in one forward pass."
@@ -84,8 +91,25 @@ def _question() -> dict[str, Any]:
     }
 
 
+def _cards() -> dict[str, Any]:
+    """How many cards, and, where there are several, how they share the work."""
+    num_gpus = _count("num_gpus", "Number of GPUs", "`num_gpus`: cards in one machine.")
+    if num_gpus == 1:
+        return {"num_gpus": num_gpus}
+    strategy = st.segmented_control(
+        "Shared by",
+        [choice for choice in state.choices("strategy") if choice != "none"],
+        default=state.default("strategy"),
+        required=True,
+        key="strategy",
+        help=state.description("strategy"),
+        **_URL,
+    )
+    return {"num_gpus": num_gpus, "strategy": strategy}
+
+
 def _more() -> dict[str, Any]:
-    with st.expander("More settings", icon=":material/tune:", expanded="more" in st.session_state["open_groups"]):
+    with _group("more", "More settings", "tune"):
         checkpointing = _switch(
             "gradient_checkpointing",
             "Gradient checkpointing",
@@ -111,7 +135,7 @@ def _more() -> dict[str, Any]:
 
 
 def _adapters() -> dict[str, Any]:
-    with st.expander("Adapters", icon=":material/extension:", expanded="adapters" in st.session_state["open_groups"]):
+    with _group("adapters", "Adapters", "extension"):
         return {
             "lora_r": _count("lora_r", "Rank", "`r` of LoraConfig."),
             "lora_dropout": st.number_input(
@@ -138,8 +162,7 @@ def _adapters() -> dict[str, Any]:
 
 
 def _quantization() -> dict[str, Any]:
-    is_open = "quantization" in st.session_state["open_groups"]
-    with st.expander("Quantization", icon=":material/compress:", expanded=is_open):
+    with _group("quantization", "Quantization", "compress"):
         return {
             "bnb_4bit_quant_type": _choice("bnb_4bit_quant_type", "4-bit type", "`bnb_4bit_quant_type`."),
             "bnb_4bit_use_double_quant": _switch(
@@ -183,7 +206,7 @@ def _switch(key: str, label: str, help_text: str, disabled: bool = False) -> boo
     return st.toggle(label, value=bool(state.default(key)), key=key, help=help_text, disabled=disabled, **_URL)
 
 
-def _fact(line: Any) -> None:
+def _fact(line: Callable[[], str]) -> None:
     """A caption under an input; what the catalogue does not know is said once, in the main part."""
     try:
         st.caption(line())

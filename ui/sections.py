@@ -8,6 +8,7 @@ import streamlit as st
 from planner.advise import Suggestion
 from planner.answer import Plan
 from planner.catalog import find_gpu
+from planner.report import CATEGORY_NAMES
 from planner.schema import PlanRequest
 from planner.units import format_gib
 from ui import charts, state, tables, text
@@ -36,7 +37,7 @@ def verdict(request: PlanRequest, result: Answer) -> None:
     plan = result.plan
     card = find_gpu(plan.gpu).name if plan.gpu else None
     st.subheader(text.verdict_heading(plan.verdict), anchor=False)
-    st.markdown(f"{text.question(request, plan, card)}. {text.verdict_sentence(plan)}")
+    st.markdown(f"{text.question(request, plan, card)}. {text.verdict_sentence(request, plan)}")
     changed = text.settings(request)
     st.caption(" ".join(filter(None, (f"With {changed}." if changed else "", text.trained(plan)))))
     with st.grid(4, min_column_width=150):
@@ -127,7 +128,7 @@ def timeline(plan: Plan) -> None:
 
 def _numbers() -> dict[str, Any]:
     gib_column = st.column_config.NumberColumn(format="%.3f")
-    names = (*tables.CATEGORIES, "total", "GiB")
+    names = (*CATEGORY_NAMES.values(), "total", "GiB")
     return {name: gib_column for name in names} | {
         "share": st.column_config.NumberColumn(format="percent"),
         "bytes": st.column_config.NumberColumn(format="localized"),

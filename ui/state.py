@@ -11,11 +11,21 @@ from urllib.parse import urlencode
 from pydantic import BaseModel
 
 from planner.architecture.blocks import Architecture
-from planner.errors import RequestError
+from planner.catalog import find_model
+from planner.catalog.config_file import is_path
+from planner.catalog.names import shown
+from planner.errors import RequestError, UnknownModelError
 from planner.methods.targets import named_linears
 from planner.optimizers import OPTIMIZERS
 from planner.resolve import load_model
-from planner.schema import GradientCheckpointingKwargs, LoraSettings, PlanRequest, QuantizationSettings, parse_request
+from planner.schema import (
+    GradientCheckpointingKwargs,
+    LoraSettings,
+    ParallelismSettings,
+    PlanRequest,
+    QuantizationSettings,
+    parse_request,
+)
 
 Values = Mapping[str, Any]
 
@@ -24,6 +34,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "model": ("model",),
     "method": ("method",),
     "gpu": ("gpu",),
+    "num_gpus": ("num_gpus",),
+    "strategy": ("parallelism", "strategy"),
     "max_length": ("max_length",),
     "per_device_train_batch_size": ("per_device_train_batch_size",),
     "gradient_checkpointing": ("gradient_checkpointing",),
@@ -47,11 +59,17 @@ FIELDS: dict[str, tuple[str, ...]] = {
 _SUBMODELS: dict[str, type[BaseModel]] = {
     "gradient_checkpointing_kwargs": GradientCheckpointingKwargs,
     "lora": LoraSettings,
+    "parallelism": ParallelismSettings,
     "quantization": QuantizationSettings,
 }
 
-#: The first question, where the schema has no default.
-FIRST_QUESTION: dict[str, Any] = {"model": "meta-llama/Llama-3.1-8B", "method": "lora", "gpu": "rtx-4090"}
+#: The first question, where the schema has no default; and how several cards share, where its default is one card.
+FIRST_QUESTION: dict[str, Any] = {
+    "model": "meta-llama/Llama-3.1-8B",
+    "method": "lora",
+    "gpu": "rtx-4090",
+    "strategy": "fsdp",
+}
 
 #: Questions to start from: what a person would ask -> the inputs that differ from the defaults.
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -116,6 +134,8 @@ def request_from_values(values: Values) -> PlanRequest:
     """
     data: dict[str, Any] = {}
     for key, value in _in_force(values):
+        if key == "model":
+            _check_model(str(value))
         if key in FIRST_QUESTION or value != default(key):
             _put(data, FIELDS[key], value)
     targets = data.get("lora", {}).get("target_modules")
@@ -124,14 +144,30 @@ def request_from_values(values: Values) -> PlanRequest:
     return parse_request(data)
 
 
+def _check_model(name: str) -> None:
+    """Only the catalogue answers here: the page may stand on another machine than its reader.
+
+    Raises PlannerError for a name that the catalogue does not know.
+    """
+    try:
+        find_model(name)
+    except UnknownModelError:
+        if is_path(name):
+            raise RequestError(
+                f"model {shown(name)} is a path, and the page opens no files: choose a model of the catalogue, or ask "
+                "on the command line",
+                "model",
+            ) from None
+        raise
+
+
 def _in_force(values: Values) -> Iterator[tuple[str, Any]]:
-    """Inputs that are filled in and that the method has a use for."""
-    method = values.get("method") or default("method")
-    unused = {"full": ("lora", "quantization"), "lora": ("quantization",)}.get(method, ())
-    for key, path in FIELDS.items():
-        value = values.get(key)
-        if path[0] not in unused:
-            yield key, default(key) if value is None or value == "" else value
+    """Inputs that this question has a use for; those left empty have their first value."""
+    filled = {key: default(key) if values.get(key) in (None, "") else values[key] for key in FIELDS}
+    unused = set({"full": ("lora", "quantization"), "lora": ("quantization",)}.get(filled["method"], ()))
+    if filled["num_gpus"] == 1:
+        unused.add("parallelism")
+    return ((key, value) for key, value in filled.items() if FIELDS[key][0] not in unused)
 
 
 def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from planner.answer import CATEGORIES, PHASE_NAMES, Plan
+from planner.report import CATEGORY_NAMES
 from planner.units import gib
 from ui.text import number
 
@@ -45,7 +46,7 @@ def ledger_frame(plan: Plan) -> pd.DataFrame:
 
 def category_frame(plan: Plan) -> pd.DataFrame:
     """What the bar shows: bytes of each category at the peak, the allocator's slack, and the whole."""
-    parts = {category: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
+    parts = {CATEGORY_NAMES[category]: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
     parts["allocator's slack"] = plan.reserved_bytes - plan.peak_bytes
     parts["on the card"] = plan.device_bytes
     frame = pd.DataFrame({"part": list(parts), "bytes": list(parts.values())})
@@ -57,7 +58,7 @@ def category_frame(plan: Plan) -> pd.DataFrame:
 def phase_frame(plan: Plan) -> pd.DataFrame:
     """What the timeline shows: GiB live by category at the largest moment of each phase."""
     frame = pd.DataFrame(
-        [{category: gib(moment.live_bytes.get(category, 0)) for category in CATEGORIES} for moment in plan.timeline]
+        [{CATEGORY_NAMES[c]: gib(moment.live_bytes.get(c, 0)) for c in CATEGORIES} for moment in plan.timeline]
     )
     frame.insert(0, "phase", [PHASE_NAMES[moment.phase] for moment in plan.timeline])
     frame["total"] = [gib(moment.total_bytes) for moment in plan.timeline]

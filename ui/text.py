@@ -29,6 +29,8 @@ SHORT_PHASES: dict[Phase, str] = {
     "between_steps": "between<br>steps",
 }
 
+_PEAK_PLACES: dict[Phase, str] = {"loaded": "when the model is loaded", "between_steps": "between the steps"}
+
 CERTAINTY_HELP = (
     "exact: checked to the byte against real runs; modelled: from the library's rules, not checked operation by "
     "operation; fitted: from measurements"
@@ -44,13 +46,20 @@ UNITS_NOTE = (
 def question(request: PlanRequest, plan: Plan, card_name: str | None) -> str:
     """The question in one line: model, method, batch x length, card."""
     batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
-    card = f", on one {card_name}" if card_name else ""
-    return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES[plan.method]}, {batch}{card}"
+    return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES[plan.method]}, {batch}{_where(request, card_name)}"
+
+
+def _where(request: PlanRequest, card_name: str | None) -> str:
+    if card_name is None:
+        return ""
+    if request.num_gpus == 1:
+        return f", on one {card_name}"
+    return f", on {request.num_gpus:,} x {card_name} with {request.parallelism.strategy.upper()}"
 
 
 def settings(request: PlanRequest) -> str:
     """The settings that differ from the defaults, "" where none does."""
-    asked = {"id", "model", "method", "gpu", "max_length", "per_device_train_batch_size"}
+    asked = {"id", "model", "method", "gpu", "num_gpus", "parallelism", "max_length", "per_device_train_batch_size"}
     changed = request.model_dump(exclude_defaults=True, exclude=asked)
     words: list[str] = []
     for name, value in changed.items():
@@ -73,10 +82,11 @@ def verdict_heading(verdict: Verdict | None) -> str:
     return f":{color}[{icon} {verdict.capitalize()}]"
 
 
-def verdict_sentence(plan: Plan) -> str:
+def verdict_sentence(request: PlanRequest, plan: Plan) -> str:
     """What it needs, what the card offers, and where the peak falls."""
-    peak = f"The peak falls in the {PHASE_NAMES[plan.peak_phase]}." if plan.peak_phase != "loaded" else ""
-    need = f"It needs an estimated **{format_gib(needed_bytes(plan))}** (90% band {band(plan)})"
+    peak = f"The peak falls {_PEAK_PLACES.get(plan.peak_phase) or f'in the {PHASE_NAMES[plan.peak_phase]}'}."
+    who = "It needs" if request.num_gpus == 1 else "Each card needs"
+    need = f"{who} an estimated **{format_gib(needed_bytes(plan))}** (90% band {band(plan)})"
     if plan.usable_bytes is None:
         return f"{need}. {peak}"
     return f"{need}; the card offers **{format_gib(plan.usable_bytes)}**{_meaning(plan)}. {peak}"
@@ -132,6 +142,7 @@ def suggestion_effect(suggestion: Suggestion) -> str:
     icon, color = VERDICT_MARKS[suggestion.verdict]  # type: ignore[index]
     saves = f", {format_gib(suggestion.saves_bytes)} less" if suggestion.saves_bytes > 0 else ""
     offers = f" of {format_gib(suggestion.usable_bytes)}" if "gpu" in suggestion.changes else ""
+    offers += " on each card" if "num_gpus" in suggestion.changes else ""
     need = f"needs {format_gib(suggestion.device_bytes)}{offers}{saves}"
     return f":{color}[{icon} {suggestion.verdict}]: {need} (estimated)"
 

@@ -8,8 +8,13 @@ HIDDEN: Shape = ("hidden",)
 LOGITS: Shape = ("B", "S", "vocab")
 
 
-def token_embedding(c: Context, name: str = "embed_tokens.weight", width: Shape = HIDDEN) -> Value:
-    """nn.Embedding: saves the ids (the batch); backward makes a dense gradient of the whole table."""
+def token_embedding(
+    c: Context, name: str = "embed_tokens.weight", width: Shape = HIDDEN, scaled: bool = False
+) -> Value:
+    """nn.Embedding: saves the ids (the batch); backward makes a dense gradient of the whole table.
+
+    scaled: the module itself multiplies what it looked up (GemmaTextScaledWordEmbedding).
+    """
     t = c.tape
     weight = c.parameter("head.weight" if c.structure.tied else name, ("vocab", *width))
 
@@ -17,6 +22,8 @@ def token_embedding(c: Context, name: str = "embed_tokens.weight", width: Shape 
         return (t.allocate(("vocab", *width), weight.dtype, "embedding grad"),)
 
     out = t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward)
+    if scaled:
+        out = ops.scale(t, out, "scaled embeddings")
     if c.structure.hooked_embeddings:
         out.requires_grad, out.leaf = True, "embeddings"
         c.tables.append(out)
@@ -26,7 +33,7 @@ def token_embedding(c: Context, name: str = "embed_tokens.weight", width: Shape 
 def rotary_tables(c: Context, dtype: str | None = None) -> None:
     """Position ids and the rotary embedding's cos and sin, made once a forward and shared by all layers."""
     t, dtype = c.tape, dtype or c.hidden_dtype
-    before, t.scope = t.scope, "rotary_emb: "
+    before, t.scope = t.scope, f"{t.scope}rotary_emb: "
     c.forward_only.append(t.allocate(("S",), "int64", "position ids"))
     c.tables += [
         t.allocate(("S", "rotary_dim"), dtype, "cos"),

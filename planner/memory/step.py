@@ -12,8 +12,8 @@ from typing import TypeVar
 from planner.architecture.blocks import Architecture, Block
 from planner.memory.dims import Dims, Number, block_dims, block_roles, block_shape, model_dims, model_shape, value
 from planner.memory.inventory import Setup
-from planner.memory.layers import GENERIC, layer_family
-from planner.memory.structure import Structure
+from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
+from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
 from planner.memory.tape import Monomial, Snapshot
 from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.parallel import num_shards, share
@@ -65,7 +65,10 @@ def larger(a: Number, b: Number) -> Number:
 
 @dataclass(slots=True)
 class Layer:
-    """One kind of layer, evaluated: bytes kept, left and needed."""
+    """One kind of layer, evaluated: bytes kept, left and needed.
+
+    kind: how labels begin of what the model's forward made for layers of this kind only (masks, rotary tables).
+    """
 
     part: Part
     tape: TapedLayer
@@ -76,6 +79,7 @@ class Layer:
     backward: Number
     forward_at: Snapshot | None
     backward_at: Snapshot | None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def _structure(
         quantized=frozenset(),
         adapter_dropout=lora is not None and lora.lora_dropout > 0,
         double_quant=quantization is not None and quantization.bnb_4bit_use_double_quant,
-        attention=request.attn_implementation,
+        attention=attention_of(request, architecture.model_type),
         mask=request.padding,
         window_mask=any(
             b.attention and b.attention.sliding_window and length >= b.attention.sliding_window
@@ -218,16 +222,25 @@ class Step:
             for done in {0, count - 1}:
                 moment = base - (done + 1) * layer.kept + done * layer.gradients + layer.backward
                 highest, where = _higher(highest, where, moment, (i, done))
-            base = base + count * (layer.gradients - layer.kept)
+            base = base + count * (layer.gradients - layer.kept) - self.model.total(self._last_used(i))
         i, done = where
         found, count = runs[i]
+        gone = {key for later in range(i + 1, len(runs)) for key in self._last_used(later)}
         pieces = (
-            (self.model, self.tape.shared_backward, 1),
+            (self.model, {k: c for k, c in self.tape.shared_backward.items() if k not in gone}, 1),
             *_counted([*runs[:i], (found, count - done - 1)], "kept"),
             *_pieces(found.part, found.backward_at),
             *_counted([(found, done), *runs[i + 1 :]], "gradients"),
         )
         return Composition("backward layers", highest, pieces, "growing")
+
+
+    def _last_used(self, run: int) -> Live:
+        """What the model made for one kind of layer, if `run` is the first of them: let go after its backward."""
+        kind = self.runs[run][0].kind
+        if any(layer.kind == kind for layer, _ in self.runs[:run]):
+            return {}
+        return {key: c for key, c in self.tape.shared_backward.items() if key[0].startswith(kind)}
 
 
 Where = TypeVar("Where")
@@ -287,6 +300,13 @@ def representative(number: Number) -> int:
     return number if isinstance(number, int) else int(number.flat[0])
 
 
+def attention_of(request: PlanRequest, model_type: str) -> AttentionName:
+    """The attention that runs: transformers falls back to eager where a family has no sdpa."""
+    if request.attn_implementation == "sdpa" and model_type in WITHOUT_SDPA:
+        return "eager"
+    return request.attn_implementation
+
+
 def input_gradient(request: PlanRequest) -> bool:
     """Whether a gradient flows to the first layer's input.
 
@@ -303,4 +323,5 @@ def _evaluate(structure: Structure, dims: Dims, shards: int) -> Layer:
     saved, kept = part.total(tape.saved), part.total(tape.kept)
     gradients = share(part.total(tape.gradients), shards)
     part.dims["layer_gradients"] = gradients
-    return Layer(part, tape, saved, kept, gradients, forward, backward, forward_at, backward_at)
+    kind = SLIDING if structure.block.sliding else FULL
+    return Layer(part, tape, saved, kept, gradients, forward, backward, forward_at, backward_at, kind)

@@ -6,6 +6,11 @@ Two requests with the same structure run the same operations on tensors of other
 from dataclasses import dataclass
 from typing import Literal
 
+#: Labels of what the model's forward makes for one kind of layer only begin with these.
+FULL, SLIDING = "full attention: ", "sliding attention: "
+
+AttentionName = Literal["sdpa", "flash_attention_2", "eager"]
+
 
 @dataclass(frozen=True, slots=True)
 class Roles:
@@ -80,7 +85,7 @@ class Structure:
     quantized: frozenset[str]
     adapter_dropout: bool
     double_quant: bool
-    attention: Literal["sdpa", "flash_attention_2", "eager"]
+    attention: AttentionName
     mask: Literal["none", "padded", "packed"]
     window_mask: bool
     autocast: str | None

@@ -25,6 +25,9 @@ Key = tuple[str, Category, Monomial]
 
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "bool": 1, "uint8": 1, "complex64": 8}
 
+#: Leaves that are tensors of one step, no parameters: no earlier step has left a gradient in them.
+STEP_LEAVES = ("checkpoint.input", "embeddings")
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -394,7 +397,7 @@ class Tape:
 
     def accumulate_grad(self, leaf: str, grad: Value) -> None:
         """AccumulateGrad: keep the gradient (stolen, or cloned where it is shared); add in place to an older one."""
-        if leaf in self.gradients or self.gradients_exist:
+        if leaf in self.gradients or (self.gradients_exist and leaf not in STEP_LEAVES):
             return
         if grad.storage is None or not grad.contiguous or sys.getrefcount(grad.storage) > 2:
             grad = self.allocate(grad.shape, grad.dtype, " grad")

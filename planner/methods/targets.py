@@ -30,11 +30,25 @@ def adapted_linears(architecture: Architecture, lora: LoraSettings) -> frozenset
 def _matches(name: str, linear: Linear, architecture: Architecture, lora: LoraSettings) -> bool:
     targets = lora.target_modules
     is_head = linear is architecture.head
-    if targets == "all-linear":
+    if not isinstance(targets, str):
+        return any(name == target or name.endswith(f".{target}") for target in targets)
+    if targets.lower() == "all-linear":
         return not is_head
-    if isinstance(targets, str):
-        return re.fullmatch(targets, name.replace("*", "0")) is not None
-    return any(name == target or name.endswith(f".{target}") for target in targets)
+    return _matches_pattern(targets, name, architecture)
+
+
+def _matches_pattern(pattern: str, name: str, architecture: Architecture) -> bool:
+    """Whether a regular expression matches the whole name, in every layer or in none."""
+    indices = [i for b in architecture.blocks for i in b.indices for x in b.linears if f"{b.prefix}.*.{x.name}" == name]
+    try:
+        found = {re.fullmatch(pattern, name.replace("*", str(index))) is not None for index in indices or (0,)}
+    except re.error as error:
+        rule = f"is neither 'all-linear' nor a regular expression ({error})"
+        raise RequestError(f"lora.target_modules: {pattern!r} {rule}", "lora.target_modules") from None
+    if len(found) > 1:
+        rule = f"matches {name} in some layers only, which is not modelled: name modules of all layers"
+        raise RequestError(f"lora.target_modules: {pattern!r} {rule}", "lora.target_modules")
+    return found.pop()
 
 
 def quantized_linears(architecture: Architecture) -> frozenset[str]:

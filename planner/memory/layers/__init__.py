@@ -43,6 +43,10 @@ TEXT_LAYERS = {
 GENERIC = "generic"
 
 
+#: Families whose models transformers runs with eager attention where sdpa is asked for (_supports_sdpa is False).
+WITHOUT_SDPA = frozenset({"gemma2"})
+
+
 def layer_family(architecture: Architecture) -> str:
     """The family whose layer code stands for a model: its own, that of its text part, or the generic one."""
     name = architecture.model_type

@@ -2,7 +2,7 @@
 
 from planner.memory import head
 from planner.memory.layers import llama
-from planner.memory.layers.parts import pre_norm_layer, scaled_embedding
+from planner.memory.layers.parts import pre_norm_layer
 from planner.memory.modules import Context
 from planner.memory.norms import unit_offset_rms_norm
 from planner.memory.tape import Value
@@ -15,7 +15,7 @@ def layer(c: Context, hidden_states: Value) -> Value:
 
 def embed(c: Context) -> Value:
     """GemmaModel.forward up to the layers."""
-    embeddings = scaled_embedding(c)
+    embeddings = head.token_embedding(c, scaled=True)
     head.causal_mask(c)
     head.rotary_tables(c)
     return embeddings

@@ -2,7 +2,7 @@
 
 from planner.memory import head, masks, ops
 from planner.memory.layers import llama
-from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer, scaled_embedding
+from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer
 from planner.memory.modules import Context, attend, linear, rotary, softcapped
 from planner.memory.norms import unit_offset_rms_norm
 from planner.memory.tape import Value
@@ -28,7 +28,7 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
 
 def embed(c: Context) -> Value:
     """Gemma2Model.forward up to the layers."""
-    embeddings = scaled_embedding(c)
+    embeddings = head.token_embedding(c, scaled=True)
     masks.full_and_sliding_masks(c, always=True)
     head.rotary_tables(c)
     return embeddings

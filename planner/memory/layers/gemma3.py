@@ -2,9 +2,10 @@
 
 from planner.memory import head, masks, ops
 from planner.memory.layers import gemma2, llama
-from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer, scaled_embedding
+from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer
 from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.norms import unit_offset_rms_norm
+from planner.memory.structure import FULL, SLIDING
 from planner.memory.tape import Value
 
 loss = gemma2.loss
@@ -31,9 +32,10 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
 
 def embed(c: Context) -> Value:
     """Gemma3TextModel.forward up to the layers: rotary tables for each kind of layer."""
-    embeddings = scaled_embedding(c)
+    embeddings = head.token_embedding(c, scaled=True)
     masks.full_and_sliding_masks(c, always=True)
-    head.rotary_tables(c)
-    if c.structure.block.sliding and c.structure.block.full:
-        head.rotary_tables(c)
+    block = c.structure.block
+    for kind in [FULL] * block.full + [SLIDING] * block.sliding:
+        with masks.for_layers(c, kind):
+            head.rotary_tables(c)
     return embeddings

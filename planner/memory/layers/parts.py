@@ -45,11 +45,6 @@ def four_norm_layer(c: Context, hidden_states: Value, attention: Attention, mlp:
     return hidden_states
 
 
-def scaled_embedding(c: Context) -> Value:
-    """GemmaTextScaledWordEmbedding.forward."""
-    return ops.scale(c.tape, head.token_embedding(c), "scaled embeddings")
-
-
 def embed_with_layer_types(c: Context) -> Value:
     """Qwen3Model.forward up to the layers (also smollm3)."""
     embeddings = head.token_embedding(c)

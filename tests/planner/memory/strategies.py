@@ -1,8 +1,10 @@
 """Random requests: small and large configs of the 19 families, models of the catalogue, every setting."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from planner.catalog import list_models
@@ -16,6 +18,16 @@ VOCABULARIES = st.one_of(st.integers(17, 5_000), st.integers(5_000, 300_000))
 CATALOGUE = tuple(row.id for row in list_models())
 #: Room for the lengths drawn here where positions are learned.
 POSITIONS = 8192
+
+
+def bounded(num_examples: int) -> settings:
+    """So many examples without a deadline; the same ones each time in CI, where a failure must be one's own."""
+    return settings(
+        max_examples=num_examples,
+        deadline=None,
+        derandomize=bool(os.environ.get("CI")),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
 
 
 def sizes(draw: Draw) -> tuple[int, int, int, int]:
@@ -61,8 +73,8 @@ def gemma_windows(draw: Draw) -> Fields:
 
 
 def softcapped(draw: Draw) -> Fields:
-    caps = {"attn_logit_softcapping": st.sampled_from((None, 50.0)), "final_logit_softcapping": st.sampled_from((None, 30.0))}
-    return gemma_windows(draw) | {name: draw(values) for name, values in caps.items()}
+    caps = {"attn_logit_softcapping": (None, 50.0), "final_logit_softcapping": (None, 30.0)}
+    return gemma_windows(draw) | {name: draw(st.sampled_from(values)) for name, values in caps.items()}
 
 
 def phi(draw: Draw) -> Fields:
@@ -209,5 +221,5 @@ def requests(draw: Draw, models: st.SearchStrategy[Any] | None = None, **fixed: 
         "loss": st.sampled_from(("full", "full", "chunked", "fused")),
         "device": st.sampled_from(("cuda", "cpu")),
     }
-    request = {name: fixed.get(name, draw(values)) for name, values in drawn.items()}
+    request = {name: draw(values) for name, values in drawn.items() if name not in fixed}
     return request | draw(settings_of_method(method)) | fixed

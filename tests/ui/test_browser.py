@@ -1,0 +1,193 @@
+"""The main journey in a real browser: the system's Chromium against `streamlit run app.py` on 127.0.0.1."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from planner.estimate import estimate
+from planner.schema import parse_request
+from ui import state
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def missing(what: str) -> None:
+    """Skip with a reason; where CI=true the browser belongs to the job, and its absence fails it."""
+    reason = f"{what} is missing: the page is not tried in a real browser"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A server of the page on a free port, stopped at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        assert server.poll() is None, "the server ended"
+        try:
+            with urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail(f"{url} did not answer within {SECONDS} s")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        missing("Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """One profile for all tests: what the page keeps, it keeps in a session, which a new page begins anew."""
+    context = browser.new_context(viewport={"width": 1280, "height": 2400}, accept_downloads=True)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser's console complains about; a page must leave it empty."""
+    return []
+
+
+@pytest.fixture
+def page(visitor: BrowserContext, address: str, complaints: list[str]) -> Iterator[Page]:
+    """The page at a first visit."""
+    page = visitor.new_page()
+    page.set_default_timeout(SECONDS * 1000)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    yield page
+    page.close()
+
+
+def answer(page: Page) -> str:
+    """The sentence of the answer that stands on the page."""
+    return page.get_by_text("an estimated").first.inner_text()
+
+
+def wait_until_drawn(page: Page) -> None:
+    """Wait for the end of the page: all of it is there."""
+    expect(page.get_by_role("button", name="Answer as JSON")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=SECONDS * 1000)
+
+
+def test_main_journey(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    expect(page.get_by_role("heading", name="Does not fit")).to_be_visible()
+    page.get_by_text("qlora", exact=True).click()
+    expect(page.get_by_text("Llama-3.1-8B, QLoRA")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"[?&]method=qlora"))
+    expect(page.get_by_role("heading", name="Fits", exact=False).first).to_be_visible()
+    wait_until_drawn(page)
+
+    before = answer(page)
+    page.reload()
+    wait_until_drawn(page)
+    assert answer(page) == before
+    assert complaints == []
+
+
+def test_a_suggestion_is_applied_and_kept_in_the_link(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    page.get_by_role("button", name="Gradient checkpointing", exact=True).click()
+    expect(page.get_by_text("With gradient_checkpointing on.")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"gradient_checkpointing=true"))
+    wait_until_drawn(page)
+    before = answer(page)
+    page.reload()
+    wait_until_drawn(page)
+    assert answer(page) == before
+    assert complaints == []
+
+
+def test_downloads_hold_question_and_answer(page: Page) -> None:
+    wait_until_drawn(page)
+    with page.expect_download() as request_file:
+        page.get_by_role("button", name="Request as JSON").click()
+    with page.expect_download() as answer_file:
+        page.get_by_role("button", name="Answer as JSON").click()
+    request = parse_request(json.loads(request_file.value.path().read_text()))
+    plan = json.loads(answer_file.value.path().read_text())
+    assert request == parse_request(state.request_from_values({}).model_dump(exclude_none=True))
+    assert plan == json.loads(estimate(request).model_dump_json())
+
+
+def test_a_typed_model_is_looked_up_or_refused_in_one_line(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    for typed, shown in (
+        ("qwen3-4b-typo", "neither in the catalogue"),
+        ("llama-3.3-70b", "Llama-3.3-70B-Instruct, LoRA"),
+    ):
+        model = page.get_by_role("combobox", name="Model")
+        model.click()
+        model.fill(typed)
+        model.press("Enter")
+        expect(page.get_by_text(shown).first).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert complaints == []
+
+
+def test_a_row_of_the_ledger_opens_its_derivation(page: Page) -> None:
+    wait_until_drawn(page)
+    ledger = page.get_by_test_id("stDataFrame").last
+    ledger.scroll_into_view_if_needed()
+    ledger.click(position={"x": 20, "y": 55})
+    expect(page.get_by_text("Source:").first).to_be_visible()
+    expect(page.get_by_text("linear weights (bfloat16) = 2 x elements")).to_be_visible()
+
+
+def test_a_phone_shows_it_all_without_scrolling_sideways(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.reload()
+    wait_until_drawn(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390

@@ -1,0 +1,223 @@
+"""The Fit page in AppTest: every way in, every method, bad input, suggestions, and settings at random."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from planner.catalog import list_gpus, list_models
+from planner.estimate import estimate
+from planner.units import format_gib
+from ui import state, text
+
+Visit = Callable[..., AppTest]
+
+
+def inputs(app: AppTest) -> dict[str, Any]:
+    """What the inputs hold."""
+    return {key: app.session_state[key] for key in state.FIELDS if key in app.session_state}
+
+
+def heading(app: AppTest) -> str:
+    """The page's first answer: the verdict."""
+    return str(app.subheader[0].value)
+
+
+def check_answer(app: AppTest) -> None:
+    """The page shows what the planner says to the inputs' question."""
+    assert not app.exception
+    assert not app.error
+    plan = estimate(state.request_from_values(inputs(app)))
+    assert heading(app) == text.verdict_heading(plan.verdict)
+    assert app.metric[0].value == format_gib(text.needed_bytes(plan))
+
+
+def test_first_visit_answers_without_reading(open_page: Visit) -> None:
+    app = open_page()
+    check_answer(app)
+    assert inputs(app) == {k: v for k, v in state.defaults().items() if k in inputs(app)}
+    assert [button.label for button in app.button[:3]] == list(state.EXAMPLES)
+    assert len(app.get("plotly_chart")) == 2
+
+
+@pytest.mark.parametrize("values", state.EXAMPLES.values(), ids=state.EXAMPLES)
+def test_examples_as_links(open_page: Visit, values: dict[str, Any]) -> None:
+    app = open_page(**state.query(values))
+    check_answer(app)
+    assert inputs(app).items() >= values.items()
+    assert not [button for button in app.button if button.label in state.EXAMPLES]
+
+
+@pytest.mark.parametrize("number", range(len(state.EXAMPLES)))
+def test_examples_as_buttons(open_page: Visit, number: int) -> None:
+    app = open_page()
+    app.number_input(key="per_device_train_batch_size").set_value(3).run()
+    app.button(key=f"example_{number}").click().run()
+    check_answer(app)
+    values = state.defaults() | list(state.EXAMPLES.values())[number]
+    assert inputs(app).items() <= values.items()
+
+
+@pytest.mark.parametrize("method", state.choices("method"))
+def test_every_method(open_page: Visit, method: str) -> None:
+    app = open_page()
+    app.get_by_key("method").set_value(method).run()
+    check_answer(app)
+    assert ("lora_r" in [number.key for number in app.number_input]) == (method != "full")
+    assert ("upcast_unquantized" in [toggle.key for toggle in app.toggle]) == (method == "qlora")
+
+
+def test_the_link_sets_the_inputs(open_page: Visit) -> None:
+    query = {"method": "qlora", "lora_r": "64", "upcast_unquantized": "false", "gpu": "h100-sxm", "optim": "sgd"}
+    app = open_page(**query)
+    check_answer(app)
+    assert inputs(app).items() >= {"method": "qlora", "lora_r": 64, "upcast_unquantized": False, "optim": "sgd"}.items()
+
+
+def test_aliases_are_understood(open_page: Visit) -> None:
+    app = open_page(model="llama-3.3-70b", gpu="H100 80GB SXM")
+    check_answer(app)
+    assert "Llama-3.3-70B" in app.markdown[0].value
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"max_length": "abc"},
+        {"max_length": "-5"},
+        {"max_length": "1e30"},
+        {"max_length": "99999999999999999999999"},
+        {"method": "dora"},
+        {"gradient_checkpointing": "perhaps"},
+        {"lora_dropout": "7"},
+        {"lora_r": ""},
+        {"optim": "adam"},
+        {"no_such_key": "1"},
+        {"model": ""},
+    ],
+    ids=str,
+)
+def test_bad_values_in_the_link_never_break_the_page(open_page: Visit, query: dict[str, str]) -> None:
+    app = open_page(**query)
+    assert not app.exception
+    assert len(app.error) <= 1
+    assert app.error or "fit" in heading(app).lower()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"model": "meta-lama/Llama-9"}, "neither in the catalogue"),
+        ({"model": "../data/models/configs"}, "the page opens no files"),
+        ({"gpu": "rtx-9999"}, "not in the catalogue"),
+        ({"per_device_train_batch_size": "999999999"}, "per_device_train_batch_size"),
+        ({"max_length": "999999999999"}, "max_length"),
+        ({"target_modules": "no_such_module"}, "matches no linear layer"),
+        ({"model": "gpt2", "max_length": "4096"}, "max_length"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_clear_line(open_page: Visit, query: dict[str, str], words: str) -> None:
+    app = open_page(**query)
+    assert not app.exception
+    assert [words in error.value for error in app.error] == [True]
+    assert "\n" not in app.error[0].value
+    assert not app.metric
+
+
+def test_the_page_recovers_from_bad_input(open_page: Visit) -> None:
+    app = open_page(model="no-such-model")
+    app.selectbox(key="model").set_value("Qwen/Qwen3-4B").run()
+    check_answer(app)
+
+
+def suggestion_buttons(app: AppTest) -> list[Any]:
+    return [button for button in app.button if str(button.key).startswith("apply_")]
+
+
+def test_what_does_not_fit_comes_with_changes_that_can_be_applied(open_page: Visit) -> None:
+    query = {"method": "qlora", "model": "meta-llama/Llama-3.3-70B-Instruct", "max_length": "2048"}
+    app = open_page(**query)
+    assert "Does not fit" in heading(app)
+    assert suggestion_buttons(app)
+    for key in [button.key for button in suggestion_buttons(app)]:
+        app = open_page(**query)
+        app.button(key=key).click().run()
+        check_answer(app)
+        assert ("enough" in key) == ("Does not fit" not in heading(app))
+
+
+def test_what_fits_needs_no_suggestion(open_page: Visit) -> None:
+    app = open_page(method="qlora", gradient_checkpointing="true")
+    assert "Fits" in heading(app)
+    assert not suggestion_buttons(app)
+
+
+def test_start_over_returns_to_the_first_question(open_page: Visit) -> None:
+    app = open_page(method="full", max_length="4096", gpu="a100-80gb-sxm", loss="fused")
+    next(button for button in app.button if button.label == "Start over").click().run()
+    check_answer(app)
+    assert inputs(app).items() <= state.defaults().items()
+
+
+def test_the_ledger_is_whole(open_page: Visit) -> None:
+    app = open_page()
+    plan = estimate(state.request_from_values(inputs(app)))
+    ledger = next(frame.value for frame in app.dataframe if "formula" in frame.value.columns)
+    assert ledger["bytes"].sum() == plan.peak_bytes + plan.runtime_bytes
+
+
+def test_figures_say_that_they_are_estimated(open_page: Visit) -> None:
+    app = open_page()
+    said = " ".join(element.value for element in (*app.markdown, *app.caption)) + " ".join(m.label for m in app.metric)
+    assert said.count("estimated") >= 6
+
+
+def random_values(random: Random) -> dict[str, Any]:
+    """Settings a person could have chosen, or typed."""
+    values: dict[str, Any] = {
+        "model": random.choice(list_models()).id,
+        "gpu": random.choice(list_gpus()).key,
+        "num_gpus": random.choice([1, 1, 1, 2, 8]),
+        "max_length": random.choice([1, 128, 512, 1024, 4096, 131072]),
+        "per_device_train_batch_size": random.choice([1, 2, 7, 64, 2**20]),
+        "gradient_accumulation_steps": random.choice([1, 1, 8]),
+        "lora_r": random.choice([1, 8, 64, 1024]),
+        "lora_dropout": random.choice([0.0, 0.05]),
+        "target_modules": random.choice(["all-linear", "attention"]),
+        "strategy": random.choice(["fsdp", "ddp"]),
+    }
+    free = [key for key in state.FIELDS if key not in values]
+    for key in free:
+        options = (True, False) if isinstance(state.default(key), bool) else state.choices(key)
+        values[key] = random.choice(options)
+    return values
+
+
+def set_input(app: AppTest, key: str, value: Any) -> None:
+    """Put a value into the input of this key, where it is shown and open to change."""
+    try:
+        widget = app.get_by_key(key)
+    except KeyError:
+        return
+    if not widget.disabled:
+        widget.set_value(value)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_settings_never_break_the_page(open_page: Visit, seed: int) -> None:
+    random = Random(seed)
+    app = open_page()
+    for _ in range(20):
+        values = random_values(random)
+        for key in ("method", "num_gpus"):
+            set_input(app, key, values[key])
+        app.run()
+        for key, value in values.items():
+            set_input(app, key, value)
+        app.run()
+        assert not app.exception, values
+        assert len(app.error) <= 1, values
+        assert app.error or app.metric, values

@@ -1,0 +1,43 @@
+"""The URL's keys are public: links stand in messages and documents. A change here breaks them, so it is a decision."""
+
+from ui import inputs, state
+
+FROZEN = frozenset(
+    {
+        "model",
+        "method",
+        "gpu",
+        "num_gpus",
+        "strategy",
+        "max_length",
+        "per_device_train_batch_size",
+        "gradient_checkpointing",
+        "use_reentrant",
+        "gradient_accumulation_steps",
+        "optim",
+        "loss",
+        "attn_implementation",
+        "padding",
+        "dtype",
+        "mixed_precision",
+        "lora_r",
+        "lora_dropout",
+        "target_modules",
+        "autocast_adapter_dtype",
+        "bnb_4bit_quant_type",
+        "bnb_4bit_use_double_quant",
+        "upcast_unquantized",
+    }
+)
+
+
+def test_keys_are_frozen() -> None:
+    assert frozenset(state.FIELDS) == FROZEN
+
+
+def test_each_key_fills_another_field() -> None:
+    assert len(set(state.FIELDS.values())) == len(state.FIELDS)
+
+
+def test_groups_name_known_keys() -> None:
+    assert {key for group in inputs.GROUPS.values() for key in group} <= FROZEN
