@@ -104,6 +104,8 @@ def needs_text(plan: Plan) -> str:
     needs = f"It needs {format_gib(plan.device_bytes)} (estimated; {_band(plan)})"
     if plan.usable_bytes is None or plan.headroom_bytes is None:
         return f"{needs}."
+    paged = plan.device_bytes - (plan.usable_bytes - plan.headroom_bytes)
+    needs += f", of which {format_gib(paged)} are paged optimizer states that can leave the card" if paged else ""
     offers = f"; the card offers {format_gib(plan.usable_bytes)}"
     if plan.verdict == "tight":
         return f"{needs}{offers}, within the band: it runs out of memory with a chance of {plan.oom_probability:.0%}."

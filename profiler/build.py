@@ -104,7 +104,7 @@ def _add_adapters(model: nn.Module, settings: LoraSettings) -> nn.Module:
         task_type=TaskType.SEQ_2_SEQ_LM if _is_encoder_decoder(model) else TaskType.CAUSAL_LM,
     )
     adapted: nn.Module = get_peft_model(
-        model,  # type: ignore[arg-type]
+        model,
         config,
         autocast_adapter_dtype=settings.autocast_adapter_dtype,
     )

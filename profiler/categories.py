@@ -16,10 +16,12 @@ Bytes = dict[Category, int]
 class Categories:
     """Tells the category of a storage of one record.
 
-    weights: there before the first step, or made in a step and kept (a bias that bitsandbytes casts).  gradients: born in backward and ended by zero_grad.  optimizer: born in the
-    optimizer's step and kept.  logits: as large as tokens x vocabulary, from the head's output to its gradient.
-    activations: what forward, or the recomputation of a checkpointed layer, keeps for backward.  workspace: the rest,
-    temporaries and the gradients that travel through the layers.
+    weights: there before the first step, or made in a step and kept (a bias that bitsandbytes casts).
+    gradients: born in backward and ended by zero_grad.
+    optimizer: born in the optimizer's step and kept.
+    logits: as large as tokens x vocabulary, from the head's output to its gradient.
+    activations: what forward, or the recomputation of a checkpointed layer, keeps for backward, and token ids.
+    workspace: the rest, temporaries and the gradients that travel through the layers.
     """
 
     record: Record
@@ -33,7 +35,7 @@ class Categories:
         if birth.phase == "optimizer":
             return "workspace" if end == "optimizer" else "optimizer"
         if end == "never":
-            return "weights"
+            return "activations" if birth.dtype == "int64" else "weights"
         if birth.phase == "backward" and end in ("optimizer", "between"):
             return "gradients"
         if _num_elements(birth.shape) >= self.num_logits:

@@ -16,8 +16,6 @@ from profiler.measured import Measured
 from profiler.places import phases_of
 from profiler.storages import Birth, Record
 
-Truth = dict[str, int] | None
-
 
 def run_entry(prog: str, description: str, run: Callable[..., Measured], layers: bool = False) -> None:
     """Read the options, run every request, print."""
@@ -30,45 +28,47 @@ def run_entry(prog: str, description: str, run: Callable[..., Measured], layers:
         parser.add_argument("--num-layers", type=int, help="trace only the first layers")
         parser.add_argument("--whole", action="store_true", help="trace all layers instead of extrapolating")
     options = parser.parse_args()
-    for request, truth in read_requests(options.requests, options.id):
-        _run_one(request, truth, run, options)
+    for data in read_lines(options.requests):
+        if options.id in (None, data.get("request", data).get("id")):
+            _run_one(data, run, options)
 
 
-def read_requests(path: str, only: str | None = None) -> Iterator[tuple[PlanRequest, Truth]]:
-    """The requests of a file, and what was measured of them where the file says it."""
+def read_lines(path: str) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON lines file."""
     with open(path) as lines:
-        for line in lines:
-            data = json.loads(line)
-            request = parse_request(data.get("request", data))
-            if only in (None, request.id):
-                yield request, data.get("measured")
+        yield from (json.loads(line) for line in lines if line.strip())
 
 
-def _run_one(request: PlanRequest, truth: Truth, run: Callable[..., Measured], options: Namespace) -> None:
+def _run_one(data: dict[str, Any], run: Callable[..., Measured], options: Namespace) -> None:
+    name, truth = data.get("request", data).get("id"), data.get("measured", {})
+    try:
+        line, record = _answer(parse_request(data.get("request", data)), truth, run, options)
+    except Exception as error:  # one bad line must not end the file
+        if options.id:
+            raise
+        print(json.dumps({"id": name, "error": f"{type(error).__name__}: {error}"[:300]}), flush=True)
+        return
+    print(json.dumps(line), flush=True)
+    if record is not None and options.live:
+        print_live(record)
+    if record is not None and options.events:
+        print_events(record)
+
+
+def _answer(
+    request: PlanRequest, truth: dict[str, int], run: Callable[..., Measured], options: Namespace
+) -> tuple[dict[str, Any], Record | None]:
+    """The line to print, and the account behind it where there is one."""
     chosen = {key: value for key, value in vars(options).items() if key in ("num_layers", "whole") and value}
     if "whole" in vars(options) and (options.live or options.events):
         chosen["whole"] = True
     started = time.perf_counter()
-    try:
-        measured = run(request, **chosen)
-    except Exception as error:  # one bad line must not end the file
-        if options.id:
-            raise
-        print(json.dumps({"id": request.id, "error": f"{type(error).__name__}: {error}"[:300]}), flush=True)
-        return
-    print(json.dumps(_line(request, truth, measured, time.perf_counter() - started)), flush=True)
-    if measured.record is not None and options.live:
-        print_live(measured.record)
-    if measured.record is not None and options.events:
-        print_events(measured.record)
-
-
-def _line(request: PlanRequest, truth: Truth, measured: Measured, seconds: float) -> dict[str, Any]:
-    line = {"id": request.id, "measured": measured.as_dict(), "seconds": round(seconds, 1)}
+    measured = run(request, **chosen)
+    line = {"id": request.id, "measured": measured.as_dict(), "seconds": round(time.perf_counter() - started, 1)}
     if truth:
         line["minus_truth"] = {key: getattr(measured, key) - value for key, value in truth.items()}
         line["peak_ratio"] = round(measured.peak_bytes / truth["peak_bytes"], 5)
-    return line
+    return line, measured.record
 
 
 def print_live(record: Record) -> None:
@@ -91,7 +91,7 @@ def print_events(record: Record, layer: int = 1) -> None:
         if event.step == record.events[-1].step and (not numbers or numbers[0] == str(layer)):
             print(
                 f"{index:>6} {event.delta:>+14,} {event.live:>14,} {phase:<15} {event.birth.op:<40} "
-                f"{str(event.birth.shape):<22} {event.birth.dtype:<9} @{event.module}"
+                f"{event.birth.shape!s:<22} {event.birth.dtype:<9} @{event.module}"
             )
 
 

@@ -15,7 +15,6 @@ from profiler.measured import Measured
 from profiler.places import Place, births_by_place
 from profiler.slices import Slices
 
-
 Live = np.ndarray  # bytes by category
 
 

@@ -39,7 +39,10 @@ def _grouped_mm(a: torch.Tensor, b: torch.Tensor, *_: Any, offs: Any = None, out
     """
     from torch._meta_registrations import _create_grouped_mm_output_tensor
 
-    return _create_grouped_mm_output_tensor(a, b, offs, out_dtype)
+    for matrix in (a, b):
+        if max(matrix.stride()[-2:]) * matrix.element_size() % 16:
+            raise RuntimeError("strides should be multiple of 16 bytes")  # as the kernel says it
+    return _create_grouped_mm_output_tensor(a, b, offs, out_dtype)  # type: ignore[no-untyped-call]
 
 
 def _no_packed_sequences(position_ids: torch.Tensor) -> None:

@@ -4,13 +4,19 @@ python -m profiler.measure REQUESTS.jsonl [--id ID] [--live] [--events]
 """
 
 import gc
-import sys
 
 import torch
 from torch import nn
 
 from planner.schema import PlanRequest
-from profiler.build import build_batch, build_model, check_supported, count_parameters, loaded_tensors, trainable_parameters
+from profiler.build import (
+    build_batch,
+    build_model,
+    check_supported,
+    count_parameters,
+    loaded_tensors,
+    trainable_parameters,
+)
 from profiler.categories import Categories
 from profiler.configs import build_config
 from profiler.measured import Measured, read_record
@@ -47,7 +53,7 @@ def follow_steps(
         for step in range(1, NUM_STEPS + 1):
             tracker.step = step
             run_step(request, model, optimizer, batch, tracker)
-    gc.collect()
+        gc.collect()
     return read_record(Categories(tracker.record, batch["input_ids"].numel() * vocab_size), params, notes)
 
 
@@ -59,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -41,7 +41,8 @@ def build_optimizer(name: str, parameters: list[nn.Parameter], foreach: bool = F
 def _adafactor(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     from transformers.optimization import Adafactor
 
-    return Adafactor(parameters, lr=LEARNING_RATE, scale_parameter=False, relative_step=False)
+    options = {"scale_parameter": False, "relative_step": False}
+    return Adafactor(parameters, lr=LEARNING_RATE, **options)  # type: ignore[no-untyped-call]
 
 
 def _bitsandbytes(name: str, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -31,13 +31,13 @@ def _keep_quantization_map_real() -> None:
     """bitsandbytes keeps this table for the process on the device of its first use; a later real step needs it."""
     from bitsandbytes import functional
 
-    functional.name2qmap.setdefault("dynamic", functional.create_dynamic_map())
+    functional.name2qmap.setdefault("dynamic", functional.create_dynamic_map())  # type: ignore[no-untyped-call]
 
 
 def _bnb_config(settings: QuantizationSettings, dtype: str) -> Any:
     from transformers import BitsAndBytesConfig
 
-    return BitsAndBytesConfig(
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type=settings.bnb_4bit_quant_type,
         bnb_4bit_use_double_quant=settings.bnb_4bit_use_double_quant,
@@ -47,13 +47,14 @@ def _bnb_config(settings: QuantizationSettings, dtype: str) -> Any:
 
 def _fill(module: Any, source: Any) -> None:
     """Quantize the weight of the linear that was replaced; a Conv1D's is transposed first."""
-    from bitsandbytes.nn import Params4bit
+    from bitsandbytes.nn.modules import Params4bit
     from transformers.pytorch_utils import Conv1D
 
     value = source.weight.detach()
     if isinstance(source, Conv1D):
         value = value.T
-    module.weight = Params4bit(value, requires_grad=False, **module.weight.__dict__)._quantize(value.device)
+    weight: Any = Params4bit(value, requires_grad=False, **module.weight.__dict__)
+    module.weight = weight._quantize(value.device)  # what .to(device) does, on meta too
     if source.bias is not None:
         module.bias = nn.Parameter(source.bias.detach(), requires_grad=False)
 
@@ -62,4 +63,4 @@ def _upcast(model: nn.Module) -> None:
     """PEFT's prepare_model_for_kbit_training; checkpointing is enabled elsewhere."""
     from peft import prepare_model_for_kbit_training
 
-    prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)  # type: ignore[no-untyped-call]

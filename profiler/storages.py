@@ -80,14 +80,15 @@ class Record:
         return self.live_at(self.peak_event)
 
 
-class StorageTracker(TorchDispatchMode):
+class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count storages while the mode is on; whoever runs the steps sets `phase` and `step`."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.record = Record()
         self.phase = "loaded"
         self.step = 0
+        self._open = True
         self._births: dict[int, Birth] = {}
         self._modules: list[str] = []
         self._module_of_node: dict[int, str] = {}
@@ -109,6 +110,11 @@ class StorageTracker(TorchDispatchMode):
                 self._track(leaf, str(func).removesuffix(".default"), module)
         return out
 
+    def __exit__(self, *error: Any) -> None:
+        """Close the account: what ends later is not its business."""
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._open = False
+
     def _track(self, tensor: torch.Tensor, op: str, module: str) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
@@ -123,7 +129,7 @@ class StorageTracker(TorchDispatchMode):
 
     def _end(self, key: int) -> None:
         birth = self._births.pop(key, None)
-        if birth is not None:
+        if birth is not None and self._open:
             self.record.end(birth, self.step, self.phase, self._last_module)
 
     def _where(self) -> str:

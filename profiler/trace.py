@@ -5,9 +5,11 @@
 A deep model is traced at two shallow depths and extrapolated place by place (profiler/extrapolate.py).
 """
 
-import sys
 from typing import Any
 
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
+from planner.errors import RequestError
 from planner.schema import PlanRequest
 from profiler.build import build_model, check_supported, trainable_parameters
 from profiler.configs import build_config
@@ -36,7 +38,14 @@ def _trace_config(request: PlanRequest, config: Any, notes: tuple[str, ...]) -> 
         make_fake(model)
         with real_tensors():  # bitsandbytes reads the values of quantization maps that it makes here
             optimizer = build_optimizer(request.optim, trainable_parameters(model), foreach=request.device == "cuda")
-        return follow_steps(request, model, optimizer, config.get_text_config().vocab_size, notes)
+        try:
+            return follow_steps(request, model, optimizer, config.get_text_config().vocab_size, notes)
+        except (DynamicOutputShapeException, DataDependentOutputException) as error:
+            raise RequestError(
+                f"model_type {config.model_type!r} sizes tensors by their values ({error.func}): "
+                "it can be measured, not traced",
+                "model",
+            ) from error
 
 
 def main() -> None:
@@ -47,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

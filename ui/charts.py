@@ -165,7 +165,14 @@ def _layout(height: int) -> Spec:
         "barmode": "stack",
         "height": height,
         "margin": {"l": 16, "r": 16, "t": 28, "b": 8},
-        "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
+        "legend": {
+            "orientation": "h",
+            "yref": "container",
+            "yanchor": "bottom",
+            "y": 0,
+            "x": 0,
+            "traceorder": "normal",
+        },
         "uniformtext": {"mode": "hide", "minsize": 11},
         "dragmode": False,
     }

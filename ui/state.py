@@ -151,14 +151,11 @@ def _check_model(name: str) -> None:
     """
     try:
         find_model(name)
-    except UnknownModelError:
+    except UnknownModelError as error:
+        reason = error.message.partition("; give ")[0]
         if is_path(name):
-            raise RequestError(
-                f"model {shown(name)} is a path, and the page opens no files: choose a model of the catalogue, or ask "
-                "on the command line",
-                "model",
-            ) from None
-        raise
+            reason = f"model {shown(name)} is a path, and the page opens no files, as the command line does"
+        raise UnknownModelError(f"{reason}; choose or type a model of the catalogue", "model") from None
 
 
 def _in_force(values: Values) -> Iterator[tuple[str, Any]]:

@@ -131,10 +131,11 @@ def probability(value: float | None) -> str:
 
 def trained(plan: Plan) -> str:
     """How much is trained, and the size of what is saved."""
-    share = plan.trainable_params / max(plan.total_params, 1)
+    total, share = format_count(plan.total_params), plan.trainable_params / max(plan.total_params, 1)
     saved = "the saved weights take" if plan.method == "full" else "the saved adapter takes"
-    counts = f"{format_count(plan.trainable_params)} of {format_count(plan.total_params)} parameters"
-    return f"Trains {counts} ({share:.2%}); {saved} {format_gib(plan.adapter_bytes)}."
+    part = f"{format_count(plan.trainable_params)} of {total} parameters ({share:.2%})"
+    counts = f"all {total} parameters" if plan.trainable_params == plan.total_params else part
+    return f"Trains {counts}; {saved} {format_gib(plan.adapter_bytes)}."
 
 
 def suggestion_effect(suggestion: Suggestion) -> str:

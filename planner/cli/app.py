@@ -1,5 +1,6 @@
 """``app``: the web page on this machine."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -29,10 +30,18 @@ def command(port: int, browser: bool, as_json: bool) -> int:
     url = f"http://{_ADDRESS}:{port}"
     if as_json:
         print_json({"url": url})
-        sys.stdout.flush()
     else:
         note(f"the page is at {url}; Ctrl-C ends it")
-    return subprocess.run(streamlit_command(page, port, browser), cwd=_ROOT, check=False).returncode
+    return _serve(streamlit_command(page, port, browser))
+
+
+def _serve(command: list[str]) -> int:
+    """Become the server, so that what ends this process ends it; Windows has no such thing and waits for a child."""
+    sys.stdout.flush()
+    os.chdir(_ROOT)
+    if os.name == "posix":
+        os.execv(command[0], command)
+    return subprocess.run(command, check=False).returncode
 
 
 def streamlit_command(page: Path, port: int, browser: bool) -> list[str]:

@@ -38,6 +38,32 @@ def merge_heads(t: Tape, x: Value) -> Value:
     return t.op("attention output", (batch, length, heads, width), x.dtype, [x], backward)
 
 
+def narrowed(c: Context, x: Value) -> tuple[Value, Value]:
+    """``x[..., :rotary_dim], x[..., rotary_dim:]``; the first is an alias where that is all of it."""
+    rest = ops.narrow(c.tape, x, (*x.shape[:-1], "rest_dim"))
+    if c.structure.block.partial_rotary:
+        return ops.narrow(c.tape, x, (*x.shape[:-1], "rotary_dim")), rest
+    return ops.view(c.tape, x, x.shape, contiguous=x.contiguous), rest
+
+
+def joined(c: Context, rotated: Value, rest: Value, shape: Shape) -> Value:
+    """torch.cat of both parts, which autocast gives the wider dtype."""
+    if c.tape.autocast:
+        rest = ops.to(c.tape, rest, rotated.dtype)
+    return ops.cat(c.tape, (rotated, rest), shape)
+
+
+def partly_rotated(c: Context, q: Value, k: Value) -> tuple[Value, Value]:
+    """apply_rotary_pos_emb of gpt_neox: both are rotated before either is joined with what is passed on."""
+    q_rot, q_pass = narrowed(c, q)
+    k_rot, k_pass = narrowed(c, k)
+    q_embed = modules.rotary(c, q_rot)
+    k_embed = modules.rotary(c, k_rot)
+    q_embed = joined(c, q_embed, q_pass, q.shape)
+    k_embed = joined(c, k_embed, k_pass, k.shape)
+    return q_embed, k_embed
+
+
 def transposed(t: Tape, key: Value) -> Value:
     """key.transpose(-1, -2), in the shape of the key: backward's [B, heads, head_dim, S] is not contiguous as a key."""
 
@@ -99,6 +125,8 @@ def eager_attention(
     t = c.tape
     scores: Shape = (*query.shape[:3], "S")
     given = query.dtype if softmax_dtype else value.dtype
+    if c.structure.block.grouped:
+        key, value = modules.repeat_kv(t, key, query.shape), modules.repeat_kv(t, value, query.shape)
     attn_weights = ops.scale(t, matmul(c, query, transposed(t, key), scores, "scores"), "scaled scores")
     attn_weights = add_mask(t, attn_weights, c.hidden_dtype)
     attn_weights = ops.to(t, softmax(c, attn_weights, softmax_dtype), given, "attention weights")
@@ -109,10 +137,12 @@ def eager_attention(
 
 
 def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
-    """sdpa_attention_forward without grouped keys; on the CPU, dropout leaves only the math path."""
+    """sdpa_attention_forward; on the CPU, dropout leaves only the math path, which repeats grouped keys itself."""
+    t, grouped = c.tape, c.structure.block.grouped
     if not runs_by_operators(c):
-        return modules.sdpa_attention(c, query, key, value, grouped=False)
-    t = c.tape
+        return modules.sdpa_attention(c, query, key, value, grouped)
+    if grouped:
+        key, value = modules.repeat_kv(t, key, query.shape), modules.repeat_kv(t, value, query.shape)
     if t.autocast:
         query, key, value = (modules.autocast(t, v) for v in (query, key, value))
     return merge_heads(t, math_attention(c, query, key, value, c.mask))

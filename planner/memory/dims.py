@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from planner.architecture.blocks import Architecture, Block, Moe
+from planner.architecture.blocks import Architecture, Block, Moe, Tensor
 from planner.memory.structure import BlockShape, Roles
 from planner.memory.tape import Monomial
 
@@ -47,7 +47,8 @@ def block_dims(block: Block, named: bool = False) -> Dims:
     if named:
         dims |= {f"{x.name}.in": x.in_features for x in block.linears}
         dims |= {f"{x.name}.out": x.out_features for x in block.linears}
-        dims |= {f"{x.name}.numel": x.numel for x in block.tensors}
+        for tensor in block.tensors:
+            dims |= tensor_dims(tensor)
     if block.attention is not None:
         a = block.attention
         dims |= {
@@ -71,11 +72,21 @@ def block_dims(block: Block, named: bool = False) -> Dims:
     return dims
 
 
+def tensor_dims(tensor: Tensor) -> Dims:
+    """Elements of a tensor that is no linear; of a matrix or a stack of them, its sides too."""
+    dims: Dims = {f"{tensor.name}.numel": tensor.numel}
+    if len(tensor.shape) in (2, 3):
+        experts, out, inner = (1, *tensor.shape)[-3:]
+        dims |= {f"{tensor.name}.experts": experts, f"{tensor.name}.out": out, f"{tensor.name}.in": inner}
+    return dims
+
+
 def block_shape(block: Block) -> BlockShape:
     """The switches of a block's layer code."""
     a, mlp = block.attention, block.mlp
     biased = frozenset(linear.name for linear in block.linears if linear.bias)
     common = {"parallel": block.parallel, "residual_dropout": block.residual_dropout > 0, "biased": biased}
+    common |= {"num_norms": block.num_norms, "post_norm": block.norm_order == "post"}
     if mlp is not None:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
     if isinstance(mlp, Moe):
@@ -119,7 +130,11 @@ def block_roles(block: Block, hidden_size: int) -> Roles:
 def model_shape(architecture: Architecture) -> BlockShape:
     """What the code around the layers branches on: whether any layer has a window, and any has none."""
     windows = [b.attention.sliding_window for b in architecture.blocks if b.attention is not None]
-    return BlockShape(sliding=any(w is not None for w in windows), full=any(w is None for w in windows))
+    return BlockShape(
+        sliding=any(w is not None for w in windows),
+        full=any(w is None for w in windows),
+        post_norm=any(b.norm_order == "post" for b in architecture.blocks),
+    )
 
 
 def value(monomial: Monomial, dims: Dims) -> Number:

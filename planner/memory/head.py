@@ -32,9 +32,14 @@ def token_embedding(
 
 def rotary_tables(c: Context, dtype: str | None = None) -> None:
     """Position ids and the rotary embedding's cos and sin, made once a forward and shared by all layers."""
+    c.forward_only.append(c.tape.allocate(("S",), "int64", "position ids"))
+    cos_and_sin(c, dtype)
+
+
+def cos_and_sin(c: Context, dtype: str | None = None) -> None:
+    """The rotary embedding's forward."""
     t, dtype = c.tape, dtype or c.hidden_dtype
     before, t.scope = t.scope, f"{t.scope}rotary_emb: "
-    c.forward_only.append(t.allocate(("S",), "int64", "position ids"))
     c.tables += [
         t.allocate(("S", "rotary_dim"), dtype, "cos"),
         t.allocate(("S", "rotary_dim"), dtype, "sin"),

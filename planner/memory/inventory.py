@@ -8,7 +8,8 @@ from typing import Literal
 
 from planner.architecture.blocks import Architecture, Linear, Tensor
 from planner.memory.tape import ITEMSIZE
-from planner.methods.targets import adapted_linears, quantized_linears
+from planner.methods.experts import adapter_shapes
+from planner.methods.targets import adapted_names, quantized_linears
 from planner.schema import PlanRequest
 
 Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm", "other", "adapter", "buffer"]
@@ -33,7 +34,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How the method treats the model: which linears are adapted or quantized, and the dtypes in force.
+    """How the method treats the model: which linears and expert stacks are adapted, which linears quantized, dtypes.
 
     kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training.
     """
@@ -54,7 +55,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture) -> Setup:
     lora, quantization = request.lora_settings, request.quantization_settings
     kept = "float32" if quantization is not None and quantization.upcast_unquantized else request.dtype
     return Setup(
-        adapted=adapted_linears(architecture, lora) if lora is not None else frozenset(),
+        adapted=adapted_names(architecture, lora) if lora is not None else frozenset(),
         quantized=quantized_linears(architecture) if quantization is not None else frozenset(),
         dtype=request.dtype,
         kept_dtype=kept,
@@ -70,7 +71,8 @@ def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) ->
     for block in architecture.blocks:
         for linear in block.linears:
             items += _linear(f"{block.prefix}.*.{linear.name}", linear, block.count, setup, rank)
-        items += [_tensor(f"{block.prefix}.*.{t.name}", t, block.count, setup) for t in block.tensors]
+        for tensor in block.tensors:
+            items += _with_adapter(f"{block.prefix}.*.{tensor.name}", tensor, block.count, setup, rank)
     for linear in architecture.linears:
         items += _linear(linear.name, linear, 1, setup, rank)
     items += [_tensor(t.name, t, 1, setup) for t in architecture.tensors]
@@ -91,9 +93,13 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
         dtype = _bias_dtype(quantized, setup)
         items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
-        for part, size in (("lora_A", (rank, linear.in_features)), ("lora_B", (linear.out_features, rank))):
-            items.append(Item(f"{name}.{part}", "adapter", size[0] * size[1], count, setup.adapter_dtype, True, size))
+        items += _adapter(name, shape, count, setup, rank)
     return items
+
+
+def _adapter(name: str, shape: tuple[int, ...], count: int, setup: Setup, rank: int) -> list[Item]:
+    parts = zip(("lora_A", "lora_B"), adapter_shapes(name, shape, rank), strict=True)
+    return [Item(f"{name}.{p}", "adapter", a * b, count, setup.adapter_dtype, True, (a, b)) for p, (a, b) in parts]
 
 
 def _bias_dtype(quantized: bool, setup: Setup) -> str:
@@ -106,6 +112,11 @@ def _head(architecture: Architecture, setup: Setup, rank: int) -> list[Item]:
     assert head is not None
     items = _linear(head.name, head, 1, setup, rank)
     return items[1:] if architecture.tied else items
+
+
+def _with_adapter(name: str, tensor: Tensor, count: int, setup: Setup, rank: int) -> list[Item]:
+    item = _tensor(name, tensor, count, setup)
+    return [item, *_adapter(name, tensor.shape, count, setup, rank)] if name in setup.adapted else [item]
 
 
 def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:

@@ -157,6 +157,11 @@ def add_positions(t: Tape, inputs_embeds: Value, position_embeds: Value) -> Valu
 def norm_and_loss(c: Context, hidden_states: Value, norm: str) -> Value:
     """The final LayerNorm, the head and the causal-LM loss."""
     hidden_states = layer_norm(c, hidden_states, norm)
+    return loss_of(c, hidden_states)
+
+
+def loss_of(c: Context, hidden_states: Value) -> Value:
+    """The head and the causal-LM loss."""
     c.tape.category = "logits"
     logits = head.lm_head(c, hidden_states)
     return head.causal_lm_loss(c, logits)

@@ -21,6 +21,7 @@ class Context:
     def __init__(self, tape: Tape, structure: Structure):
         self.tape, self.structure = tape, structure
         tape.autocast = structure.autocast
+        tape.observed = structure.device == "cpu"
         self.hidden_dtype = structure.kept_dtype
         self.cos = tape.external((1, "S", "rotary_dim"), self.hidden_dtype)
         self.tables: list[Value] = []
@@ -100,12 +101,10 @@ def autocast(t: Tape, x: Value) -> Value:
 
 
 def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
-    """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit: dequantizes in forward and again in backward."""
+    """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit, which autocast does not touch; dequantizes in backward."""
     t, s = c.tape, c.structure
     given = x.dtype
     x = ops.to(t, x, s.compute_dtype, "4-bit input")
-    if t.autocast:
-        x = autocast(t, x)
     weight: Shape = (*out, *inner)
     b = ops.to(t, c.parameter(f"{name}.bias", out), s.compute_dtype) if name in c.structure.block.biased else None
     shape = (*x.shape[:2], *out)
@@ -239,6 +238,9 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: 
     if t.autocast:
         query, key, value = autocast(t, query), autocast(t, key), autocast(t, value)
     out = fused_attention(t, query, key, value, additive_mask(c, query.dtype))
+    # the CPU kernel lays its output out like the queries (empty_like), CUDA's as [B, S, heads, head_dim]
+    if c.structure.device == "cpu" and query.contiguous:
+        return ops.copy(t, out, ("B", "S", *query.shape[1:2], *value.shape[3:]), "attention output")
     return ops.view(t, out, ("B", "S", *query.shape[1:2], *value.shape[3:]))
 
 

@@ -124,7 +124,7 @@ def add(t: Tape, a: Value, b: Value, label: str = "add") -> Value:
         return (same(grad), same(grad))
 
     out_shape = a.shape if b.shape == a.shape or len(b.shape) <= len(a.shape) else b.shape
-    return t.op(label, out_shape, promote(a.dtype, b.dtype), [a, b], backward, contiguous=a.contiguous or b.contiguous)
+    return t.op(label, out_shape, promote(a.dtype, b.dtype), [a, b], backward, contiguous=a.contiguous)
 
 
 def add_constant(t: Tape, a: Value, label: str = "add", dtype: str | None = None) -> Value:

@@ -47,7 +47,7 @@ class Part:
             total: Number = 0
             for index, coefficient in terms:
                 total += coefficient * sizes[index]
-            if not isinstance(total, int):
+            if not isinstance(total, int) or not isinstance(best, int):
                 best = larger(best, total)
             elif total > best:
                 best, which = total, snapshot
@@ -155,7 +155,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
     if base.family == GENERIC:
         shape = replace(shape, roles=block_roles(block, architecture.hidden_size))
     prefix = f"{block.prefix}.*."
-    names = [linear.name for linear in block.linears]
+    names = [part.name for part in (*block.linears, *block.tensors)]
     return replace(
         base,
         block=shape,
@@ -238,7 +238,7 @@ class Step:
     def _last_used(self, run: int) -> Live:
         """What the model made for one kind of layer, if `run` is the first of them: let go after its backward."""
         kind = self.runs[run][0].kind
-        if any(layer.kind == kind for layer, _ in self.runs[:run]):
+        if not kind or any(layer.kind == kind for layer, _ in self.runs[:run]):
             return {}
         return {key: c for key, c in self.tape.shared_backward.items() if key[0].startswith(kind)}
 
@@ -248,7 +248,7 @@ Where = TypeVar("Where")
 
 def _higher(highest: Number, where: Where, moment: Number, here: Where) -> tuple[Number, Where]:
     """The larger of two moments and its place; for arrays the places are not kept apart."""
-    if not isinstance(moment, int):
+    if not isinstance(moment, int) or not isinstance(highest, int):
         return larger(highest, moment), where
     return (moment, here) if moment > highest else (highest, where)
 
@@ -323,5 +323,6 @@ def _evaluate(structure: Structure, dims: Dims, shards: int) -> Layer:
     saved, kept = part.total(tape.saved), part.total(tape.kept)
     gradients = share(part.total(tape.gradients), shards)
     part.dims["layer_gradients"] = gradients
-    kind = SLIDING if structure.block.sliding else FULL
+    # a reentrant checkpoint's arguments live as long as the graph, which the loss holds until backward is over
+    kind = "" if structure.checkpointing == "reentrant" else SLIDING if structure.block.sliding else FULL
     return Layer(part, tape, saved, kept, gradients, forward, backward, forward_at, backward_at, kind)

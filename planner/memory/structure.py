@@ -36,6 +36,7 @@ class BlockShape:
     grouped: fewer key than query heads. partial_rotary: rotary_dim < head_dim. sliding: a layer with a window; full:
     one without (around the layers: whether the model has any such layer).
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
+    num_norms, post_norm: norms over the hidden size in a layer, and whether they follow its parts.
     """
 
     grouped: bool = False
@@ -54,6 +55,8 @@ class BlockShape:
     moe: bool = False
     shared_expert: bool = False
     biased: frozenset[str] = frozenset()
+    num_norms: int = 2
+    post_norm: bool = False
     roles: Roles = Roles()
 
 
@@ -61,7 +64,7 @@ class BlockShape:
 class Structure:
     """The switches of one taped part (a layer, or the model around its layers).
 
-    family: model_type. adapted, quantized: names of the block's linears with LoRA, with 4-bit weights.
+    family: model_type. adapted: names of the block's linears and expert stacks with LoRA. quantized: of those with 4-bit weights.
     dtype: of the weights as loaded; kept_dtype: of parameters that stay unquantized (float32 after
         prepare_model_for_kbit_training). compute_dtype: of 4-bit matrix products. adapter_dtype: of LoRA's A and B.
     train_base: full fine-tuning. adapter_dropout: lora_dropout > 0.

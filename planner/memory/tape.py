@@ -144,10 +144,15 @@ class Frame:
 
 
 class Tape:
-    """Live bytes by label, the graph, and the snapshots of local maxima."""
+    """Live bytes by label, the graph, and the snapshots of local maxima.
+
+    observed: a TorchDispatchMode follows the run, as profiler.measure does on the CPU: isTensorSubclassLike is then
+    true of every tensor, and autograd adds gradients up out of place.
+    """
 
     def __init__(self, phase: str = "forward", gradients_exist: bool = False):
         self.gradients_exist = gradients_exist
+        self.observed = False
         self.live: dict[Key, int] = {}
         self.snapshots: list[Snapshot] = []
         self.phase = phase
@@ -383,11 +388,11 @@ class Tape:
                 outputs[i] = self.allocate(edge.shape, edge.dtype, " grad")
 
     def _accumulate(self, buffer: list[Value | None], index: int, grad: Value) -> None:
-        """input_buffer.cpp accumulate: in place where the buffer alone owns the old gradient."""
+        """input_buffer.cpp accumulate: in place where the buffer alone owns the old gradient, and nothing observes."""
         old = buffer[index]
         if old is None:
             buffer[index] = grad
-        elif not self._sole_owner(old) or old.dtype != grad.dtype:
+        elif self.observed or not self._sole_owner(old) or old.dtype != grad.dtype:
             buffer[index] = self.allocate(old.shape, old.dtype, " grad sum")
 
     @staticmethod
@@ -398,12 +403,22 @@ class Tape:
     def accumulate_grad(self, leaf: str, grad: Value) -> None:
         """AccumulateGrad: keep the gradient (stolen, or cloned where it is shared); add in place to an older one."""
         if leaf in self.gradients or (self.gradients_exist and leaf not in STEP_LEAVES):
+            self._add_to_leaf(leaf, grad)
             return
         if grad.storage is None or not grad.contiguous or sys.getrefcount(grad.storage) > 2:
             grad = self.allocate(grad.shape, grad.dtype, " grad")
         assert grad.storage is not None
         grad.storage.move("gradients")
         self.gradients[leaf] = grad
+
+    def _add_to_leaf(self, leaf: str, grad: Value) -> None:
+        """accumulate_grad.h: in place, unless observed."""
+        if self.observed:
+            total = self.allocate(grad.shape, grad.dtype, " grad sum")
+            if leaf in self.gradients:
+                assert total.storage is not None
+                total.storage.move("gradients")
+                self.gradients[leaf] = total
 
 
 def _number(node: Node) -> int:

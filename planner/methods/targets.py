@@ -1,54 +1,102 @@
 """Which linears a method touches: PEFT's target_modules and bitsandbytes' rules, by name."""
 
 import re
+from collections.abc import Iterable
+from typing import NoReturn
 
 from planner.architecture.blocks import Architecture, Linear
 from planner.errors import RequestError
+from planner.methods.experts import convert, maps_experts, names_of_old, old_names
 from planner.schema import LoraSettings
 
+#: PEFT 0.21 tuners_utils.py _check_lora_target_modules_mamba
+_MAMBA_TYPES = ("mamba", "nemotron_h")
+_NOT_IN_MAMBA = ("out_proj",)
 
-def adapted_linears(architecture: Architecture, lora: LoraSettings) -> frozenset[str]:
-    """Full names ("model.layers.*.self_attn.q_proj") of the linears that get LoRA matrices.
+
+def adapted_names(architecture: Architecture, lora: LoraSettings) -> frozenset[str]:
+    """Full names ("model.layers.*.self_attn.q_proj") of the linears and expert stacks that get LoRA matrices.
 
     "all-linear" is every linear but the head (PEFT 0.21 tuners_utils._maybe_include_all_linear_layers); a list
     matches whole names or their endings; another string is a regular expression for the whole name
     (check_target_module_exists).
 
-    Raises RequestError where nothing matches, as PEFT does.
+    Raises RequestError where nothing matches, and where PEFT refuses what does.
     """
-    names = [name for name, linear in named_linears(architecture) if _matches(name, linear, architecture, lora)]
+    if maps_experts(architecture):
+        targets, parameters = convert(architecture, _leaves(architecture, lora), lora)
+        names = frozenset(_listed(architecture, targets)) | parameters
+    else:
+        names = frozenset(_targeted(architecture, lora))
+    model_type, leaves = architecture.model_type, {linear.leaf for _, linear in named_linears(architecture)}
     if not names:
-        known = sorted({linear.leaf for _, linear in named_linears(architecture)})
-        raise RequestError(
-            f"lora.target_modules: {lora.target_modules!r} matches no linear layer of this {architecture.model_type} "
-            f"model; its linear layers are {', '.join(known)}",
-            "lora.target_modules",
-        )
-    return frozenset(names)
+        known = ", ".join(sorted(leaves))
+        _refuse(lora, f"matches no linear layer of this {model_type} model; its linear layers are {known}")
+    if model_type in _MAMBA_TYPES and any(_leaf(name) in _NOT_IN_MAMBA for name in names):
+        others = ", ".join(sorted(leaves.difference(_NOT_IN_MAMBA, ["lm_head"])))
+        _refuse(lora, f"includes out_proj, which PEFT does not adapt in {model_type}: list others of {others}")
+    return names
 
 
-def _matches(name: str, linear: Linear, architecture: Architecture, lora: LoraSettings) -> bool:
+def _refuse(lora: LoraSettings, reason: str) -> NoReturn:
     targets = lora.target_modules
-    is_head = linear is architecture.head
+    given = list(targets) if isinstance(targets, tuple) else targets
+    raise RequestError(f"lora.target_modules: {given!r} {reason}", "lora.target_modules")
+
+
+def _leaf(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _targeted(architecture: Architecture, lora: LoraSettings) -> list[str]:
+    targets, linears = lora.target_modules, named_linears(architecture)
     if not isinstance(targets, str):
-        return any(name == target or name.endswith(f".{target}") for target in targets)
+        return _listed(architecture, targets)
     if targets.lower() == "all-linear":
-        return not is_head
-    return _matches_pattern(targets, name, architecture)
+        return [name for name, linear in linears if linear is not architecture.head]
+    return _matching(architecture, lora, targets)
 
 
-def _matches_pattern(pattern: str, name: str, architecture: Architecture) -> bool:
-    """Whether a regular expression matches the whole name, in every layer or in none."""
-    indices = [i for b in architecture.blocks for i in b.indices for x in b.linears if f"{b.prefix}.*.{x.name}" == name]
+def _listed(architecture: Architecture, targets: Iterable[str]) -> list[str]:
+    endings = tuple(f".{target}" for target in targets)
+    return [name for name, _ in named_linears(architecture) if f".{name}".endswith(endings)]
+
+
+def _leaves(architecture: Architecture, lora: LoraSettings) -> list[str]:
+    """The targets as a list, as PEFT makes it before it maps experts: of a text, the last parts of what it matches."""
+    targets = lora.target_modules
+    if not isinstance(targets, str):
+        return list(targets)
+    leaves = [_leaf(name) for name in _targeted(architecture, lora)]
+    return [*leaves, *old_names(architecture)] if targets.lower() == "all-linear" else leaves
+
+
+def _matching(architecture: Architecture, lora: LoraSettings, pattern: str) -> list[str]:
+    """Names that a regular expression matches as a whole, in every layer that has them.
+
+    Raises RequestError for what is no regular expression, and for one that takes layers apart.
+    """
     try:
-        found = {re.fullmatch(pattern, name.replace("*", str(index))) is not None for index in indices or (0,)}
+        compiled = re.compile(pattern)
     except re.error as error:
-        rule = f"is neither 'all-linear' nor a regular expression ({error})"
-        raise RequestError(f"lora.target_modules: {pattern!r} {rule}", "lora.target_modules") from None
-    if len(found) > 1:
-        rule = f"matches {name} in some layers only, which is not modelled: name modules of all layers"
-        raise RequestError(f"lora.target_modules: {pattern!r} {rule}", "lora.target_modules")
-    return found.pop()
+        _refuse(lora, f"is neither 'all-linear' nor a regular expression ({error})")
+    found = []
+    for name, indices in _places(architecture).items():
+        hits = {compiled.fullmatch(name.replace("*", str(index))) is not None for index in indices}
+        if len(hits) > 1:
+            _refuse(lora, f"matches {name} in some layers only, which is not modelled: name modules of all layers")
+        found += [name] if hits == {True} else []
+    return found
+
+
+def _places(architecture: Architecture) -> dict[str, list[int]]:
+    """Full names a regular expression may match, and the layers in which they are (one entry, 0, outside of layers)."""
+    places: dict[str, list[int]] = {}
+    for block in architecture.blocks:
+        for name in (*(linear.name for linear in block.linears), *names_of_old(architecture, block)):
+            places.setdefault(f"{block.prefix}.*.{name}", []).extend(block.indices)
+    outside = (*architecture.linears, architecture.head) if architecture.head else architecture.linears
+    return places | {linear.name: [0] for linear in outside}
 
 
 def quantized_linears(architecture: Architecture) -> frozenset[str]:

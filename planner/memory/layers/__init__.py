@@ -44,7 +44,7 @@ GENERIC = "generic"
 
 
 #: Families whose models transformers runs with eager attention where sdpa is asked for (_supports_sdpa is False).
-WITHOUT_SDPA = frozenset({"gemma2"})
+WITHOUT_SDPA = frozenset({"gemma2", "bloom"})
 
 
 def layer_family(architecture: Architecture) -> str:

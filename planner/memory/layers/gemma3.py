@@ -34,8 +34,9 @@ def embed(c: Context) -> Value:
     """Gemma3TextModel.forward up to the layers: rotary tables for each kind of layer."""
     embeddings = head.token_embedding(c, scaled=True)
     masks.full_and_sliding_masks(c, always=True)
+    c.forward_only.append(c.tape.allocate(("S",), "int64", "position ids"))
     block = c.structure.block
     for kind in [FULL] * block.full + [SLIDING] * block.sliding:
         with masks.for_layers(c, kind):
-            head.rotary_tables(c)
+            head.cos_and_sin(c)
     return embeddings

@@ -56,7 +56,9 @@ def mixer(c: Context, x: Value) -> Value:
         del projected
         mixed, _ = attend(c, query, key, value, c.structure.block.grouped)
     else:
-        mixed = combine(c, [ops.unary(c.tape, p, "conv and gate") for p in projected], ("B", "S", f"{output}.in"), "scan")
+        mixed = combine(
+            c, [ops.unary(c.tape, p, "conv and gate") for p in projected], ("B", "S", f"{output}.in"), "scan"
+        )
     return project(c, ops.view(c.tape, mixed, ("B", "S", f"{output}.in")), output)
 
 
@@ -88,10 +90,11 @@ def own_parameters(c: Context, x: Value) -> Value:
 
 def with_parameter(c: Context, x: Value, name: str) -> Value:
     t = c.tape
-    weight = c.parameter(name, (f"{name}.numel",))
+    weight = own_weight(c, name)
+    shape, dtype, trains = weight.shape, weight.dtype, weight.requires_grad
 
     def backward(grad: Value) -> ops.Grads:
-        return (ops.same(grad), t.allocate(weight.shape, weight.dtype, "parameter grad") if weight.requires_grad else None)
+        return (ops.same(grad), t.allocate(shape, dtype, "parameter grad") if trains else None)
 
     return t.op("with parameter", x.shape, x.dtype, [x, weight], backward, view=x)
 
@@ -142,14 +145,35 @@ def experts(c: Context, x: Value) -> Value:
 
 
 def grouped_product(c: Context, x: Value, names: tuple[str, ...], shape: Shape) -> Value:
-    """x times each token's expert: saves x where the experts train."""
+    """x times each token's expert: saves x where the experts train, and their sum with adapters, which is new."""
     t = c.tape
-    weights = [c.parameter(name, (f"{name}.numel",)) for name in names]
-    trains = any(w.requires_grad for w in weights)
+    weights = [own_weight(c, name) for name in names]
+    wanted = [(w.shape, w.dtype) if w.requires_grad else None for w in weights]
+    saves = [x] if any(wanted) else []
+    saves += [w for w in weights if w.storage is not None]
     before = x.shape
 
     def backward(grad: Value, *saved: Value) -> ops.Grads:
-        grads = [t.allocate(w.shape, w.dtype, "expert grad") if w.requires_grad else None for w in weights]
+        grads = [t.allocate(*of, "expert grad") if of else None for of in wanted]
         return (t.allocate(before, grad.dtype, "expert input grad"), *grads)
 
-    return t.op("expert product", shape, x.dtype, [x, *weights], backward, [x] if trains else [])
+    return t.op("expert product", shape, x.dtype, [x, *weights], backward, saves)
+
+
+def own_weight(c: Context, name: str) -> Value:
+    """A weight that is no linear's; with LoRA the whole sum of it and its update (peft 0.21 ParamWrapper, baddbmm)."""
+    t, s = c.tape, c.structure
+    shape: Shape = (f"{name}.numel",)
+    if name not in s.adapted:
+        return c.parameter(name, shape)
+    width: Shape = (f"{name}.experts", "r", 2 if name.endswith("gate_up_proj") else 1)
+    sides: list[Shape] = [(*width, f"{name}.in"), (f"{name}.out", *width)]
+    factors = [
+        c.parameter(f"{name}.lora_{part}", side, True, s.adapter_dtype) for part, side in zip("AB", sides, strict=True)
+    ]
+    factors = [ops.to(t, factor, s.kept_dtype, "adapter") for factor in factors]
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        return tuple(t.allocate(side, s.kept_dtype, "adapter grad") for side in sides)
+
+    return t.op("adapted expert weights", shape, s.kept_dtype, factors, backward, factors)

@@ -74,13 +74,15 @@ def test_app_without_streamlit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "streamlit is not installed" in result.stderr
 
 
-def test_app_runs_streamlit_and_returns_its_code(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "app.py").touch()
-    monkeypatch.setattr("planner.cli.app._ROOT", tmp_path)
-    monkeypatch.setattr("planner.cli.app.streamlit_command", lambda *args: ["sh", "-c", "exit 3"])
-    result = run("app", "--json")
-    assert result.exit_code == 3
-    assert json.loads(result.stdout) == {"url": "http://127.0.0.1:8501"}
+def test_app_runs_streamlit_on_the_page_and_returns_its_code(tmp_path: Path) -> None:
+    (tmp_path / "streamlit.py").write_text("import os, sys; print(os.getcwd(), *sys.argv[1:3]); sys.exit(3)")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "planner", "app", "--json", "--port", "8123"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    url, served = result.stdout.rstrip().rsplit("\n", 1)
+    assert json.loads(url) == {"url": "http://127.0.0.1:8123"}
+    assert served == f"{ROOT} run {ROOT / 'app.py'}"
+    assert result.returncode == 3
 
 
 def test_text_is_plain_when_piped() -> None:
