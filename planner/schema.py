@@ -186,7 +186,7 @@ def _as_request_error(error: ValidationError) -> RequestError:
         return RequestError(f"{field}: missing: every request needs it", field)
     if first["type"] == "extra_forbidden":
         return RequestError(f"{field}: no such field in a request; `tunebudget schema` lists them", field)
-    shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {given!r})"
+    shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {_short(given)})"
     return RequestError(f"{field}: {message}{shown}" if not message.startswith(field) else message, field)
 
 

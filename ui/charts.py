@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from planner.answer import CATEGORIES, Category, PhaseBytes, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
-from ui.text import SHORT_PHASES
+from ui.text import SHORT_PHASES, slack_bytes
 
 GREY = "#808495"
 
@@ -38,7 +38,7 @@ Spec = dict[str, Any]
 def breakdown_figure(plan: Plan) -> go.Figure:
     """What is on the card at the peak, by category, as one stacked bar against the card's usable memory."""
     traces = [_segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), _PATTERNS[c]) for c in CATEGORIES]
-    traces += [_segment("allocator's slack", plan.reserved_bytes - plan.peak_bytes, "+"), _band(plan)]
+    traces += [_segment("allocator's slack", slack_bytes(plan), "+"), _band(plan)]
     edge = gib(max(plan.high_bytes, plan.usable_bytes or 0)) * 1.06
     layout = _layout(_BAR_HEIGHT) | {
         "bargap": 0.1,

@@ -124,13 +124,13 @@ def timeline(plan: Plan) -> None:
     st.subheader("One training step", anchor=False)
     st.caption(
         "The largest moment of each phase (estimated): tensors and the CUDA context, without the allocator's slack of "
-        f"{format_gib(plan.reserved_bytes - plan.peak_bytes)}."
+        f"{format_gib(text.slack_bytes(plan))}."
     )
     st.plotly_chart(charts.timeline_figure(plan), key="timeline", config=_CHART_CONFIG, alt=text.timeline_alt(plan))
-    from ui import tables
-
     tabled = st.expander("Both pictures as tables", key="tables", icon=":material/table:", on_change="rerun")
     if tabled.open:
+        from ui import tables
+
         with tabled:
             _table(tables.category_frame(plan), "Parts at the peak, estimated")
             _table(tables.phase_frame(plan), "GiB live by phase, estimated")

@@ -5,7 +5,7 @@ import pandas as pd
 from planner.answer import CATEGORIES, PHASE_NAMES, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import gib
-from ui.text import number
+from ui.text import number, slack_bytes
 
 LEDGER_COLUMNS = (
     "name",
@@ -20,6 +20,16 @@ LEDGER_COLUMNS = (
     "certainty",
     "source",
 )
+
+
+#: The largest integer of a column; a question of absurd size goes beyond it, and is then shown rounded.
+_MAX_INTEGER = 2**63 - 1
+
+
+def _column(counts: list[int]) -> pd.Series:
+    """Counts as a column of integers, or of floats where they are too large for one."""
+    fits = max(counts, default=0) <= _MAX_INTEGER
+    return pd.Series(counts, dtype="int64" if fits else "float64")
 
 
 def ledger_frame(plan: Plan) -> pd.DataFrame:
@@ -41,15 +51,17 @@ def ledger_frame(plan: Plan) -> pd.DataFrame:
         )
         for term in plan.terms
     ]
-    return pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
+    frame["bytes"] = _column([term.bytes for term in plan.terms])
+    return frame
 
 
 def category_frame(plan: Plan) -> pd.DataFrame:
     """What the bar shows: bytes of each category at the peak, the allocator's slack, and the whole."""
     parts = {CATEGORY_NAMES[category]: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
-    parts["allocator's slack"] = plan.reserved_bytes - plan.peak_bytes
+    parts["allocator's slack"] = slack_bytes(plan)
     parts["on the card"] = plan.device_bytes
-    frame = pd.DataFrame({"part": list(parts), "bytes": list(parts.values())})
+    frame = pd.DataFrame({"part": list(parts), "bytes": _column(list(parts.values()))})
     frame["GiB"] = frame["bytes"].map(gib)
     frame["share"] = frame["bytes"] / plan.device_bytes
     return frame[["part", "GiB", "share", "bytes"]]

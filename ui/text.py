@@ -108,6 +108,11 @@ def paged_bytes(plan: Plan) -> int:
     return plan.device_bytes - (plan.usable_bytes - plan.headroom_bytes)
 
 
+def slack_bytes(plan: Plan) -> int:
+    """What the allocator holds beyond the live tensors: rounding and fragmentation."""
+    return plan.device_bytes - plan.peak_bytes - plan.runtime_bytes
+
+
 def needed_bytes(plan: Plan) -> int:
     """What must stay on the card."""
     return plan.device_bytes - paged_bytes(plan)

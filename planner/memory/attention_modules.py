@@ -83,13 +83,29 @@ def matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
 
 def batched(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
     """at::matmul below autocast."""
-    return _unfolded(c, ops.matmul(c.tape, _folded(c, a), _folded(c, b), shape, label))
+    heads = a.shape[1:2]
+    return _unfolded(c, ops.matmul(c.tape, folded(c, a), folded(c, _spread(c, b, heads)), shape, label))
 
 
-def _folded(c: Context, x: Value) -> Value:
+def folded(c: Context, x: Value) -> Value:
+    """reshape(B * heads, ...): a copy where the batch and the heads cannot be viewed as one dimension."""
     if x.contiguous or c.structure.single_sequence:
         return x
     return ops.copy(c.tape, x, label="folded for bmm")
+
+
+def _spread(c: Context, x: Value, heads: Shape) -> Value:
+    """expand of one key head to all heads: copied when it is folded, but for a single sequence."""
+    if x.shape[1:2] == heads:
+        return x
+    before = x.shape
+    if not c.structure.single_sequence:
+        return ops.expand_copy(c.tape, x, (*before[:1], *heads, *before[2:]))
+
+    def backward(grad: Value) -> ops.Grads:
+        return (c.tape.allocate(before, grad.dtype, "sum grad"),)
+
+    return c.tape.op("view", (*before[:1], *heads, *before[2:]), x.dtype, [x], backward, view=x)
 
 
 def _unfolded(c: Context, out: Value) -> Value:
@@ -145,7 +161,8 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
         key, value = modules.repeat_kv(t, key, query.shape), modules.repeat_kv(t, value, query.shape)
     if t.autocast:
         query, key, value = (modules.autocast(t, v) for v in (query, key, value))
-    return merge_heads(t, math_attention(c, query, key, value, c.mask))
+    mask = modules.additive_mask(c, query.dtype)
+    return merge_heads(t, math_attention(c, query, key, value, mask, c.structure.block.attention_dropout))
 
 
 def runs_by_operators(c: Context) -> bool:
@@ -163,19 +180,17 @@ def attend(
     return sdpa_attention(c, query, key, value), None
 
 
-def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Value | None) -> Value:
-    """_scaled_dot_product_attention_math (ATen/native/transformers/attention.cpp): float32 inside, mask by mask."""
+def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Value | None, drops: bool) -> Value:
+    """_scaled_dot_product_attention_math (ATen/native/transformers/attention.cpp): float32 inside, operator by operator."""
     t, origin_dtype = c.tape, query.dtype
-    additive = modules.additive_mask(c, origin_dtype) if mask is not None else None
     query_acc, key_acc, value_acc = (ops.to(t, v, "float32") for v in (query, key, value))
     query = ops.scale(t, query_acc, "scaled query")
-    if additive is None:
-        additive = _causal_mask(t, query.dtype)
+    mask = mask or _causal_mask(t, query.dtype)
     scores: Shape = (*query.shape[:3], "S")
     attn = batched(c, query, ops.scale(t, transposed(t, key_acc), "scaled key"), scores, "scores")
-    attn = add_mask(t, attn, additive.dtype)
+    attn = add_mask(t, attn, mask.dtype)
     attn = ops.softmax(t, attn)
-    attn = dropout(c, attn, c.structure.block.attention_dropout)
+    attn = dropout(c, attn, drops)
     weights = ops.to(t, attn, origin_dtype, "attention weights")
     out = ops.to(t, batched(c, attn, value_acc, query.shape, "attention output"), origin_dtype, "attention output")
     del weights
@@ -190,3 +205,36 @@ def _causal_mask(t: Tape, dtype: str) -> Value:
     mask = t.allocate(("S", "S"), dtype, "causal mask")
     del lower
     return mask
+
+
+# -- weights that a layer returns beside its hidden states -----------------------------------------------------------
+
+
+def holds_returned_weights(c: Context, hidden_states: Value, shape: Shape) -> Value:
+    """The hidden states as a layer that returns attention weights gets them when reentrant checkpointing recomputes it.
+
+    CheckpointFunction.backward is handed zeros as the gradient of those weights, and holds them to its end.
+    """
+    t = c.tape
+    if c.structure.checkpointing != "reentrant" or not t.grad_enabled:
+        return hidden_states
+    zeros = t.allocate(shape, c.hidden_dtype if not t.autocast else t.autocast, "zeros for returned weights")
+
+    def backward(grad: Value, zeros: Value) -> ops.Grads:
+        return (ops.same(grad),)
+
+    contiguous = hidden_states.contiguous
+    return t.op(
+        "view", hidden_states.shape, hidden_states.dtype, [hidden_states], backward, [zeros], False, hidden_states, contiguous
+    )
+
+
+def returned_weights(c: Context, weights: Value) -> Value:
+    """Attention weights that the layer returns: under reentrant checkpointing zeros are added to their gradient."""
+    if c.structure.checkpointing != "reentrant" or not c.tape.grad_enabled:
+        return weights
+
+    def backward(grad: Value) -> ops.Grads:
+        return (c.tape.allocate(grad.shape, grad.dtype, "grad sum") if c.tape.observed else ops.same(grad),)
+
+    return c.tape.op("view", weights.shape, weights.dtype, [weights], backward, view=weights)

@@ -87,6 +87,7 @@ def block_shape(block: Block) -> BlockShape:
     biased = frozenset(linear.name for linear in block.linears if linear.bias)
     common = {"parallel": block.parallel, "residual_dropout": block.residual_dropout > 0, "biased": biased}
     common |= {"num_norms": block.num_norms, "post_norm": block.norm_order == "post"}
+    common["matmul_linears"] = any(linear.cls == "subclass" for linear in block.linears)
     if mlp is not None:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
     if isinstance(mlp, Moe):
@@ -134,6 +135,7 @@ def model_shape(architecture: Architecture) -> BlockShape:
         sliding=any(w is not None for w in windows),
         full=any(w is None for w in windows),
         post_norm=any(b.norm_order == "post" for b in architecture.blocks),
+        position=architecture.blocks[0].attention.position if architecture.blocks[0].attention else "none",
     )
 
 

@@ -63,7 +63,17 @@ def _base(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
         return _linear_4bit(c, x, name, out, inner)
     weight = c.parameter(f"{name}.weight", (*out, *inner))
     b = c.parameter(f"{name}.bias", out) if name in c.structure.block.biased else None
+    if c.structure.block.matmul_linears:
+        return matmul_linear(c.tape, x, weight, b, out)
     return dense(c.tape, x, weight, b, out)
+
+
+def matmul_linear(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:
+    """FalconLinear.forward, ``x @ W.T`` and ``+ b``: autocast casts the transposed weight anew each time."""
+    if t.autocast:
+        x, weight = autocast(t, x), ops.to(t, ops.view(t, weight, weight.shape), t.autocast, "autocast weight")
+    hidden_states = dense(t, x, weight, None, out)
+    return hidden_states if bias is None else ops.add(t, hidden_states, bias, "output")
 
 
 def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:

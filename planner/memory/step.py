@@ -155,7 +155,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
     if base.family == GENERIC:
         shape = replace(shape, roles=block_roles(block, architecture.hidden_size))
     prefix = f"{block.prefix}.*."
-    names = [part.name for part in (*block.linears, *block.tensors)]
+    names = [*(linear.name for linear in block.linears), *(tensor.name for tensor in block.tensors)]
     return replace(
         base,
         block=shape,
@@ -188,18 +188,26 @@ class Step:
         yield Composition("forward", best, _pieces(model, at), "none")
         running = model.total(tape.shared)
         highest, where = running, 0
+        named = self._named_embeddings()
         for i, (layer, count) in enumerate(runs):
             moment = running + (count - 1) * layer.saved + layer.forward
+            if i or count > 1:
+                moment = moment + model.total(named)
             highest, where = _higher(highest, where, moment, i)
             running = running + count * layer.saved
         found, count = runs[where]
         before = [*runs[:where], (found, count - 1)]
-        pieces = ((model, tape.shared, 1), *_counted(before, "saved"), *_pieces(found.part, found.forward_at))
+        pieces = ((model, tape.shared | named, 1), *_counted(before, "saved"), *_pieces(found.part, found.forward_at))
         yield Composition("forward", highest, pieces, "none")
         all_saved = sum(count * layer.saved for layer, count in runs)
         for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):
             best, at = model.highest(peaks)
             yield Composition(phase, all_saved + best, (*_counted(runs, "saved"), *_pieces(model, at)), "none")
+
+    def _named_embeddings(self) -> Live:
+        """The first layer's input, which a local of the model's forward names, where that layer does not save it."""
+        saved = any(label == "layer input" for label, _, _ in self.runs[0][0].tape.saved)
+        return {} if saved else self.tape.inputs_embeds
 
     def _backward(self) -> Iterable[Composition]:
         model, tape, runs = self.model, self.tape, self.runs

@@ -37,6 +37,7 @@ class BlockShape:
     one without (around the layers: whether the model has any such layer).
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
     num_norms, post_norm: norms over the hidden size in a layer, and whether they follow its parts.
+    matmul_linears: the linears are Falcon's subclass, whose forward is a matmul and an addition.
     """
 
     grouped: bool = False
@@ -57,6 +58,7 @@ class BlockShape:
     biased: frozenset[str] = frozenset()
     num_norms: int = 2
     post_norm: bool = False
+    matmul_linears: bool = False
     roles: Roles = Roles()
 
 

@@ -58,7 +58,8 @@ class TapedModel:
     """The model around its layers: embeddings, final norm, head and loss.
 
     shared: live while layers run forward; shared_backward: while they run backward (with the head's gradients).
-    left: what is live after the whole backward.
+    left: what is live after the whole backward. inputs_embeds: the first layer's input, where a local of the model's
+    forward names it until that returns.
     """
 
     embed: Peaks
@@ -69,6 +70,7 @@ class TapedModel:
     shared_backward: Live
     backward_embed: Peaks
     left: Live
+    inputs_embeds: Live
 
 
 @lru_cache(maxsize=4096)
@@ -136,6 +138,7 @@ def tape_model(s: Structure) -> TapedModel:
     t.snapshot()
     embed, t.snapshots = t.snapshots, []
     shared = _without(t, embedded)
+    inputs_embeds = _named(c, embedded)
     hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "last hidden states")
     embedded.storage = None
     passed = [hidden]
@@ -163,4 +166,12 @@ def tape_model(s: Structure) -> TapedModel:
         shared_backward,
         Peaks.of(t.snapshots),
         dict(t.live),
+        inputs_embeds,
     )
+
+
+def _named(c: Context, embedded: Value) -> Live:
+    storage = embedded.storage
+    if storage is None or not any(value is embedded for value in c.model_locals):
+        return {}
+    return {storage.key: storage.coefficient}

@@ -105,5 +105,5 @@ def adapter_shapes(name: str, shape: tuple[int, ...], rank: int) -> tuple[tuple[
     gate_up_proj stands for two linears and has twice the rank.
     """
     experts, out, inner = (1, *shape) if len(shape) == 2 else shape
-    width = experts * rank * (2 if name.endswith(_GATE_UP) else 1)
+    width = experts * rank * (2 if len(shape) == 3 and name.endswith(_GATE_UP) else 1)
     return (width, inner), (out, width)

@@ -26,8 +26,10 @@ def adapted_names(architecture: Architecture, lora: LoraSettings) -> frozenset[s
     if maps_experts(architecture):
         targets, parameters = convert(architecture, _leaves(architecture, lora), lora)
         names = frozenset(_listed(architecture, targets)) | parameters
+        _check_modules(architecture, lora, targets)
     else:
         names = frozenset(_targeted(architecture, lora))
+        _check_modules(architecture, lora, lora.target_modules)
     model_type, leaves = architecture.model_type, {linear.leaf for _, linear in named_linears(architecture)}
     if not names:
         known = ", ".join(sorted(leaves))
@@ -36,6 +38,41 @@ def adapted_names(architecture: Architecture, lora: LoraSettings) -> frozenset[s
         others = ", ".join(sorted(leaves.difference(_NOT_IN_MAMBA, ["lm_head"])))
         _refuse(lora, f"includes out_proj, which PEFT does not adapt in {model_type}: list others of {others}")
     return names
+
+
+def _check_modules(architecture: Architecture, lora: LoraSettings, targets: str | tuple[str, ...]) -> None:
+    """Refuse targets that name one layer of many, or modules that are no linears, which PEFT refuses or embeds."""
+    if isinstance(targets, str):
+        if targets.lower() == "all-linear":
+            return
+        hits = [m for m in _other_modules(architecture) if re.fullmatch(targets, m.replace("*", "0"))]
+    else:
+        hits = [m for m in _other_modules(architecture) if f".{m}".endswith(_endings(targets))]
+        numbered = [t for t in targets if re.search(r"(^|\.)\d+\.", t)]
+        if numbered:
+            _refuse(
+                lora, f"names {numbered[0]}, a module of one layer, which is not modelled: name modules of all layers"
+            )
+    if hits:
+        _refuse(lora, f"includes {min(hits)}, which is no linear layer: name linear layers only")
+
+
+def _endings(targets: Iterable[str]) -> tuple[str, ...]:
+    """Of names as they are written here: no target of PEFT's means their "*"."""
+    return tuple(f".{target}" for target in targets if "*" not in target)
+
+
+def _other_modules(architecture: Architecture) -> set[str]:
+    """Modules that are no linears, as far as names of linears and parameters tell: all that these are part of."""
+    paths = [f"{b.prefix}.*.{t.name}" for b in architecture.blocks for t in b.tensors]
+    paths += [t.name for t in architecture.tensors]
+    paths += [name for name, _ in named_linears(architecture)]
+    found: set[str] = set()
+    for path in paths:
+        while path := path.rpartition(".")[0]:
+            found.add(path)
+    old = {f"{b.prefix}.*.{name}" for b in architecture.blocks for name in names_of_old(architecture, b)}
+    return found.difference(old, (name for name, _ in named_linears(architecture)))
 
 
 def _refuse(lora: LoraSettings, reason: str) -> NoReturn:
@@ -58,7 +95,7 @@ def _targeted(architecture: Architecture, lora: LoraSettings) -> list[str]:
 
 
 def _listed(architecture: Architecture, targets: Iterable[str]) -> list[str]:
-    endings = tuple(f".{target}" for target in targets)
+    endings = _endings(targets)
     return [name for name, _ in named_linears(architecture) if f".{name}".endswith(endings)]
 
 

@@ -193,6 +193,10 @@ def test_what_is_no_request_is_refused(request_: Any) -> None:
         ({"model": "openai-community/gpt2", "max_length": 1025}, "max_length"),
         ({"model": "facebook/opt-125m", "max_length": 2049}, "max_length"),
         ({"method": "lora", "lora": {"target_modules": r"model\.layers\.0\..*"}}, "lora.target_modules"),
+        ({"method": "lora", "lora": {"target_modules": ["layers.0.self_attn.q_proj"]}}, "lora.target_modules"),
+        ({"method": "lora", "lora": {"target_modules": ["q_proj", "mlp"]}}, "lora.target_modules"),
+        ({"model": "mamba-2.8b-hf", "method": "lora"}, "lora.target_modules"),
+        ({"model": "mixtral-8x7b-v0.1", "method": "lora", "lora": {"lora_dropout": 0.1}}, "lora.lora_dropout"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(changes: Fields, field: str) -> None:

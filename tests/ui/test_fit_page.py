@@ -1,7 +1,12 @@
 """The Fit page in AppTest: every way in, every method, bad input, suggestions, and settings at random."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 import pytest
@@ -13,6 +18,7 @@ from planner.units import format_gib
 from ui import state, text
 
 Visit = Callable[..., AppTest]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def inputs(app: AppTest) -> dict[str, Any]:
@@ -173,6 +179,47 @@ def test_figures_say_that_they_are_estimated(open_page: Visit) -> None:
     app = open_page()
     said = " ".join(element.value for element in (*app.markdown, *app.caption)) + " ".join(m.label for m in app.metric)
     assert said.count("estimated") >= 6
+
+
+def test_pictures_as_tables_are_made_when_opened(open_page: Visit) -> None:
+    app = open_page()
+    closed = len(app.dataframe)
+    app.session_state["tables"] = True
+    app.run()
+    assert not app.exception
+    assert len(app.dataframe) == closed + 2
+
+
+WITHOUT_TORCH = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "transformers", "peft", "bitsandbytes", "accelerate"}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuse())
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app.py", default_timeout=60).run()
+assert not app.exception and app.metric, app.exception
+"""
+
+
+def test_the_page_works_without_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_change_costs_little_on_the_server(open_page: Visit) -> None:
+    """The aim is 80 ms of CPU a rerun; the limit leaves room for AppTest's own work and a slow machine."""
+    app = open_page()
+    seconds = []
+    for length in range(300, 310):
+        app.number_input(key="max_length").set_value(length)
+        start = time.process_time()
+        app.run()
+        seconds.append(time.process_time() - start)
+    assert median(seconds) < 0.25
 
 
 def random_values(random: Random) -> dict[str, Any]:

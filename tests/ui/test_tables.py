@@ -22,6 +22,13 @@ def test_ledger_of_no_terms_keeps_its_columns(make_plan: Callable[..., Plan]) ->
     assert tuple(ledger_frame(make_plan(terms=())).columns) == LEDGER_COLUMNS
 
 
+def test_bytes_beyond_64_bits_stay_a_column_of_numbers(make_plan: Callable[..., Plan], plan: Plan) -> None:
+    huge = plan.terms[0].model_copy(update={"bytes": 2**70})
+    frames = [ledger_frame(make_plan(terms=(huge,))), category_frame(make_plan(weights_bytes=2**70))]
+    assert [frame["bytes"].dtype for frame in frames] == ["float64", "float64"]
+    assert ledger_frame(plan)["bytes"].dtype == "int64"
+
+
 def test_categories_sum_to_the_whole(plan: Plan) -> None:
     frame = category_frame(plan).set_index("part")
     assert frame.loc["on the card", "bytes"] == plan.device_bytes

@@ -16,6 +16,7 @@ def layer(c: Context, hidden_states: Value) -> Value:
 def embed(c: Context) -> Value:
     """GemmaModel.forward up to the layers."""
     embeddings = head.token_embedding(c, scaled=True)
+    c.model_locals.append(embeddings)
     head.causal_mask(c)
     head.rotary_tables(c)
     return embeddings

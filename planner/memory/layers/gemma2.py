@@ -29,6 +29,7 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
 def embed(c: Context) -> Value:
     """Gemma2Model.forward up to the layers."""
     embeddings = head.token_embedding(c, scaled=True)
+    c.model_locals.append(embeddings)
     masks.full_and_sliding_masks(c, always=True)
     head.rotary_tables(c)
     return embeddings

@@ -33,6 +33,7 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
 def embed(c: Context) -> Value:
     """Gemma3TextModel.forward up to the layers: rotary tables for each kind of layer."""
     embeddings = head.token_embedding(c, scaled=True)
+    c.model_locals.append(embeddings)
     masks.full_and_sliding_masks(c, always=True)
     c.forward_only.append(c.tape.allocate(("S",), "int64", "position ids"))
     block = c.structure.block

@@ -23,6 +23,7 @@ def layer(c: Context, hidden_states: Value) -> Value:
 def embed(c: Context) -> Value:
     """GraniteModel.forward up to the layers."""
     embeddings = ops.scale(c.tape, head.token_embedding(c), "scaled embeddings")
+    c.model_locals.append(embeddings)
     head.causal_mask(c)
     head.rotary_tables(c)
     return embeddings

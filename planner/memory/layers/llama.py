@@ -62,6 +62,7 @@ def mlp(c: Context, x: Value) -> Value:
 def embed(c: Context) -> Value:
     """LlamaModel.forward up to the layers."""
     embeddings = head.token_embedding(c)
+    c.model_locals.append(embeddings)
     head.causal_mask(c)
     head.rotary_tables(c)
     return embeddings

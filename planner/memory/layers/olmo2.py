@@ -53,6 +53,7 @@ def apply_rotary_pos_emb(c: Context, q: Value, k: Value) -> tuple[Value, Value]:
 def embed(c: Context) -> Value:
     """Olmo2Model.forward up to the layers."""
     embeddings = head.token_embedding(c)
+    c.model_locals.append(embeddings)
     head.causal_mask(c)
     head.rotary_tables(c, "float32")
     return embeddings

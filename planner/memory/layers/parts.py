@@ -48,6 +48,7 @@ def four_norm_layer(c: Context, hidden_states: Value, attention: Attention, mlp:
 def embed_with_layer_types(c: Context) -> Value:
     """Qwen3Model.forward up to the layers (also smollm3)."""
     embeddings = head.token_embedding(c)
+    c.model_locals.append(embeddings)
     masks.full_and_sliding_masks(c)
     head.rotary_tables(c)
     return embeddings
@@ -56,6 +57,7 @@ def embed_with_layer_types(c: Context) -> Value:
 def embed_with_one_mask(c: Context) -> Value:
     """Phi3Model.forward and MixtralModel.forward up to the layers."""
     embeddings = head.token_embedding(c)
+    c.model_locals.append(embeddings)
     masks.one_mask(c)
     head.rotary_tables(c)
     return embeddings

