@@ -37,7 +37,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 def sidebar() -> dict[str, Any]:
     """Draw the inputs; what each of them holds, by key. Those that the method has no use for are left out."""
-    remember_open_groups()
+    _remember_open_groups()
     with st.sidebar:
         values = _question()
         values |= _more()
@@ -55,7 +55,7 @@ def set_inputs(values: Mapping[str, Any]) -> None:
         st.session_state[key] = value
 
 
-def remember_open_groups() -> None:
+def _remember_open_groups() -> None:
     """Open the groups that the link sets something of, once a visit: they stay as the visitor leaves them."""
     opened = {name for name, keys in GROUPS.items() if any(key in st.query_params for key in keys)}
     st.session_state.setdefault("open_groups", opened)

@@ -9,13 +9,12 @@ from typing import Any, get_args
 from urllib.parse import urlencode
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from planner.architecture.blocks import Architecture
 from planner.catalog import find_model
 from planner.catalog.config_file import is_path
 from planner.catalog.names import shown
-from planner.errors import RequestError, UnknownModelError
-from planner.methods.targets import named_linears
+from planner.errors import UnknownModelError
 from planner.optimizers import OPTIMIZERS
 from planner.resolve import load_model
 from planner.schema import (
@@ -26,6 +25,7 @@ from planner.schema import (
     QuantizationSettings,
     parse_request,
 )
+from ui.targets import attention_linears
 
 Values = Mapping[str, Any]
 
@@ -97,13 +97,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 ATTENTION = "attention"
 
 
-def default(key: str) -> Any:
-    """The value an input starts with."""
-    if key in FIRST_QUESTION:
-        return FIRST_QUESTION[key]
+def _info(key: str) -> FieldInfo:
+    """The schema's field that an input fills."""
     *parents, field = FIELDS[key]
     model = _SUBMODELS[parents[0]] if parents else PlanRequest
-    return model.model_fields[field].get_default()
+    return model.model_fields[field]
+
+
+def default(key: str) -> Any:
+    """The value an input starts with."""
+    return FIRST_QUESTION[key] if key in FIRST_QUESTION else _info(key).get_default()
 
 
 def defaults() -> dict[str, Any]:
@@ -113,18 +116,12 @@ def defaults() -> dict[str, Any]:
 
 def choices(key: str) -> tuple[str, ...]:
     """What the schema allows for a field with a fixed list of values."""
-    if key == "optim":
-        return tuple(OPTIMIZERS)
-    *parents, field = FIELDS[key]
-    model = _SUBMODELS[parents[0]] if parents else PlanRequest
-    return get_args(model.model_fields[field].annotation)
+    return tuple(OPTIMIZERS) if key == "optim" else get_args(_info(key).annotation)
 
 
 def description(key: str) -> str:
     """The schema's own words on a field, "" where it has none."""
-    *parents, field = FIELDS[key]
-    model = _SUBMODELS[parents[0]] if parents else PlanRequest
-    return model.model_fields[field].description or ""
+    return _info(key).description or ""
 
 
 def request_from_values(values: Values) -> PlanRequest:
@@ -178,29 +175,6 @@ def _target_modules(text: str, request: PlanRequest) -> str | list[str]:
     if text != ATTENTION:
         return [name.strip() for name in text.split(",") if name.strip()]
     return attention_linears(load_model(request).architecture)
-
-
-def attention_linears(architecture: Architecture) -> list[str]:
-    """Names that select the linears of the attention and no others: the last part where that is enough.
-
-    Raises RequestError for a model without attention.
-    """
-    names = [name for name, _ in named_linears(architecture)]
-    inside = [name for name in names if "att" in name.rpartition(".")[0].lower()]
-    if not inside:
-        raise RequestError(
-            f"target_modules 'attention': this {architecture.model_type} model has no attention layers; "
-            "use all-linear, or name modules",
-            "lora.target_modules",
-        )
-    outside = {name.rpartition(".")[2] for name in names if name not in inside}
-    return sorted({_ending(name, outside) for name in inside})
-
-
-def _ending(name: str, taken: set[str]) -> str:
-    """The last part of a module's name, with its parent's where others end alike."""
-    parent, _, leaf = name.rpartition(".")
-    return f"{parent.rpartition('.')[2]}.{leaf}" if leaf in taken else leaf
 
 
 def values_from_changes(changes: Mapping[str, Any]) -> dict[str, Any] | None:

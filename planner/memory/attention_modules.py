@@ -142,7 +142,7 @@ def eager_attention(
     scores: Shape = (*query.shape[:3], "S")
     given = query.dtype if softmax_dtype else value.dtype
     if c.structure.block.grouped:
-        key, value = modules.repeat_kv(t, key, query.shape), modules.repeat_kv(t, value, query.shape)
+        key, value = modules.repeat_kv(c, key, query.shape), modules.repeat_kv(c, value, query.shape)
     attn_weights = ops.scale(t, matmul(c, query, transposed(t, key), scores, "scores"), "scaled scores")
     attn_weights = add_mask(t, attn_weights, c.hidden_dtype)
     attn_weights = ops.to(t, softmax(c, attn_weights, softmax_dtype), given, "attention weights")
@@ -158,7 +158,7 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
     if not runs_by_operators(c):
         return modules.sdpa_attention(c, query, key, value, grouped)
     if grouped:
-        key, value = modules.repeat_kv(t, key, query.shape), modules.repeat_kv(t, value, query.shape)
+        key, value = modules.repeat_kv(c, key, query.shape), modules.repeat_kv(c, value, query.shape)
     if t.autocast:
         query, key, value = (modules.autocast(t, v) for v in (query, key, value))
     mask = modules.additive_mask(c, query.dtype)
@@ -220,13 +220,20 @@ def holds_returned_weights(c: Context, hidden_states: Value, shape: Shape) -> Va
         return hidden_states
     zeros = t.allocate(shape, c.hidden_dtype if not t.autocast else t.autocast, "zeros for returned weights")
 
-    def backward(grad: Value, zeros: Value) -> ops.Grads:
+    def backward(grad: Value, *kept: Value) -> ops.Grads:
         return (ops.same(grad),)
 
     contiguous = hidden_states.contiguous
     return t.op(
         "view", hidden_states.shape, hidden_states.dtype, [hidden_states], backward, [zeros], False, hidden_states, contiguous
     )
+
+
+def keep_returned_weights(c: Context, given: Value, weights: Value | None) -> None:
+    """CheckpointFunction.backward holds what it has recomputed to its end: here, as long as its input's node."""
+    if weights is not None and c.structure.checkpointing == "reentrant" and c.tape.grad_enabled:
+        assert given.node is not None
+        given.node.saved.append(c.tape.pack(weights))
 
 
 def returned_weights(c: Context, weights: Value) -> Value:

@@ -24,6 +24,7 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "rotary_dim": rotary,
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
+        "heads": attention.num_heads if attention else 0,
         "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
         "chunk": chunk_tokens(batch, length),
     }
@@ -87,7 +88,7 @@ def block_shape(block: Block) -> BlockShape:
     biased = frozenset(linear.name for linear in block.linears if linear.bias)
     common = {"parallel": block.parallel, "residual_dropout": block.residual_dropout > 0, "biased": biased}
     common |= {"num_norms": block.num_norms, "post_norm": block.norm_order == "post"}
-    common["matmul_linears"] = any(linear.cls == "subclass" for linear in block.linears)
+    common["matmul_linears"] = bool(block.linears) and all(linear.cls == "subclass" for linear in block.linears)
     if mlp is not None:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
     if isinstance(mlp, Moe):

@@ -310,12 +310,13 @@ class Tape:
             out = function(hidden, *args)
 
         def backward(grad: Value, saved: Value) -> tuple[Value | None]:
-            leaf = Value(saved.storage, saved.shape, saved.dtype, requires_grad=True, leaf="checkpoint.input")
+            received: list[Value | None] = []
+            leaf = Value(saved.storage, saved.shape, saved.dtype, requires_grad=True, node=_receiver(received))
             again = function(leaf, *args)
             self.cast_cache.clear()
             node = again.node
             self.run_backward({node: [grad]} if node is not None else {})
-            return (self.gradients.pop("checkpoint.input", None),)
+            return (received.pop() if received else None,)
 
         node = self.record([hidden], backward, [hidden])
         if node is not None:
@@ -340,14 +341,10 @@ class Tape:
 
     def boundary(self, shape: Shape, dtype: str, requires_grad: bool, label: str) -> tuple[Value, list[Value | None]]:
         """The input of a part taped on its own, and the list that will receive its gradient."""
-        value, received = self.allocate(shape, dtype, label), []
-
-        def backward(grad: Value | None) -> tuple[Value | None, ...]:
-            received.append(grad)
-            return ()
-
+        value = self.allocate(shape, dtype, label)
+        received: list[Value | None] = []
         if requires_grad:
-            value.requires_grad, value.node = True, Node([], backward, 0)
+            value.requires_grad, value.node = True, _receiver(received)
         return value, received
 
     def run_backward(self, buffers: dict[Node, Any]) -> None:
@@ -419,6 +416,16 @@ class Tape:
                 assert total.storage is not None
                 total.storage.move("gradients")
                 self.gradients[leaf] = total
+
+
+def _receiver(received: list[Value | None]) -> Node:
+    """What stands before a graph: it runs last, with the sum of all gradients that reach it."""
+
+    def backward(grad: Value | None) -> tuple[Value | None, ...]:
+        received.append(grad)
+        return ()
+
+    return Node([], backward, 0)
 
 
 def _number(node: Node) -> int:

@@ -41,51 +41,58 @@ def _moment(phase: Any, weights: int, optimizer: int, activations: int, logits: 
     return PhaseBytes(phase=phase, total_bytes=sum(live.values()), live_bytes=live)
 
 
+def _terms() -> tuple[Term, ...]:
+    return (
+        _term("linear weights", "weights", 8, "2 x elements", elements=4 * GIB),
+        _term("states", "optimizer", 1, "constant"),
+        _term("layer inputs", "activations", 4, "2 x B x S x hidden", B=1, S=1024, hidden=4096),
+        _term("log-softmax", "logits", 3, "4 x B x S x vocab", B=1, S=1024, vocab=128000),
+        _term("CUDA context", "runtime", 1, "constant"),
+    )
+
+
+#: Round numbers: 16 GiB of tensors, 1 of runtime and 1 of slack, on a card that offers 16.
+_PLAN: dict[str, Any] = {
+    "schema_version": "1",
+    "tool_version": "0",
+    "model": "org/some-model",
+    "method": "lora",
+    "total_params": 4_000_000_000,
+    "trainable_params": 40_000_000,
+    "weights_bytes": 8 * GIB,
+    "gradients_bytes": 0,
+    "optimizer_bytes": GIB,
+    "activations_bytes": 4 * GIB,
+    "logits_bytes": 3 * GIB,
+    "workspace_bytes": 0,
+    "runtime_bytes": GIB,
+    "peak_bytes": 16 * GIB,
+    "steady_bytes": 9 * GIB,
+    "reserved_bytes": 17 * GIB,
+    "device_bytes": 18 * GIB,
+    "peak_phase": "backward_head",
+    "low_bytes": 17 * GIB,
+    "high_bytes": 20 * GIB,
+    "verdict": "does not fit",
+    "oom_probability": 0.999,
+    "headroom_bytes": -2 * GIB,
+    "usable_bytes": 16 * GIB,
+    "gpu": "rtx-4080",
+    "host_bytes": GIB,
+    "disk_bytes": GIB,
+    "adapter_bytes": GIB // 8,
+    "certainty": "exact",
+    "terms": _terms(),
+    "timeline": tuple(_moment(phase, *live) for phase, live in zip(PHASES, _STEP, strict=True)),
+}
+
+
 @pytest.fixture
 def make_plan() -> Callable[..., Plan]:
-    """A plan of round numbers: 16 GiB of tensors, 1 of runtime, 1 of slack, on a card that offers 16."""
+    """The plan made by hand, with changes."""
 
     def make(**changes: Any) -> Plan:
-        fields: dict[str, Any] = {
-            "schema_version": "1",
-            "tool_version": "0",
-            "model": "org/some-model",
-            "method": "lora",
-            "total_params": 4_000_000_000,
-            "trainable_params": 40_000_000,
-            "weights_bytes": 8 * GIB,
-            "gradients_bytes": 0,
-            "optimizer_bytes": GIB,
-            "activations_bytes": 4 * GIB,
-            "logits_bytes": 3 * GIB,
-            "workspace_bytes": 0,
-            "runtime_bytes": GIB,
-            "peak_bytes": 16 * GIB,
-            "steady_bytes": 9 * GIB,
-            "reserved_bytes": 17 * GIB,
-            "device_bytes": 18 * GIB,
-            "peak_phase": "backward_head",
-            "low_bytes": 17 * GIB,
-            "high_bytes": 20 * GIB,
-            "verdict": "does not fit",
-            "oom_probability": 0.999,
-            "headroom_bytes": -2 * GIB,
-            "usable_bytes": 16 * GIB,
-            "gpu": "rtx-4080",
-            "host_bytes": GIB,
-            "disk_bytes": GIB,
-            "adapter_bytes": GIB // 8,
-            "certainty": "exact",
-            "terms": (
-                _term("linear weights", "weights", 8, "2 x elements", elements=4 * GIB),
-                _term("states", "optimizer", 1, "constant"),
-                _term("layer inputs", "activations", 4, "2 x B x S x hidden", B=1, S=1024, hidden=4096),
-                _term("log-softmax", "logits", 3, "4 x B x S x vocab", B=1, S=1024, vocab=128000),
-                _term("CUDA context", "runtime", 1, "constant"),
-            ),
-            "timeline": tuple(_moment(phase, *live) for phase, live in zip(PHASES, _STEP, strict=True)),
-        }
-        return Plan(**(fields | changes))
+        return Plan(**(_PLAN | changes))
 
     return make
 

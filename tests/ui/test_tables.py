@@ -1,6 +1,7 @@
 """The tables: one row a term, and sums that hold."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_ledger_of_no_terms_keeps_its_columns(make_plan: Callable[..., Plan]) ->
 
 
 def test_bytes_beyond_64_bits_stay_a_column_of_numbers(make_plan: Callable[..., Plan], plan: Plan) -> None:
-    huge = plan.terms[0].model_copy(update={"bytes": 2**70})
+    huge = replace(plan.terms[0], bytes=2**70)
     frames = [ledger_frame(make_plan(terms=(huge,))), category_frame(make_plan(weights_bytes=2**70))]
     assert [frame["bytes"].dtype for frame in frames] == ["float64", "float64"]
     assert ledger_frame(plan)["bytes"].dtype == "int64"

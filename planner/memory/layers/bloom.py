@@ -1,7 +1,7 @@
 """BLOOM (transformers 5.23 models/bloom): ALiBi inside baddbmm, eager attention only, a GELU of its own."""
 
 from planner.memory import head, ops
-from planner.memory.attention_modules import add_mask, folded, matmul, holds_returned_weights, merge_heads, returned_weights, softmax
+from planner.memory.attention_modules import add_mask, folded, matmul, holds_returned_weights, keep_returned_weights, merge_heads, returned_weights, softmax
 from planner.memory.layernorm_modules import HIDDEN, WIDE, dropout, layer_norm, norm_and_loss, residual_dropout
 from planner.memory.modules import Context, autocast, linear
 from planner.memory.tape import Shape, Tape, Value
@@ -19,6 +19,7 @@ def layer(c: Context, hidden_states: Value) -> Value:
     layernorm_output = layer_norm(c, attention_output, "post_attention_layernorm")
     residual = attention_output
     output = mlp(c, layernorm_output, residual)
+    keep_returned_weights(c, hidden_states, attn_weights)
     return output
 
 

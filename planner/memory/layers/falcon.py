@@ -10,6 +10,7 @@ from planner.memory.attention_modules import (
     matmul,
     merge_heads,
     holds_returned_weights,
+    keep_returned_weights,
     returned_weights,
     transposed,
 )
@@ -50,6 +51,7 @@ def layer(c: Context, hidden_states: Value) -> Value:
     mlp_output = mlp(c, mlp_layernorm_out)
     if block.parallel:
         mlp_output = add_in_place(c.tape, mlp_output, attention_output)
+    keep_returned_weights(c, hidden_states, attn_weights)
     return dropout_add(c, mlp_output, residual, block.residual_dropout)
 
 

@@ -69,4 +69,5 @@ def mlp(c: Context, hidden_states: Value) -> Value:
     half = ("B", "S", *WIDE)
     gate, up_states = ops.split(t, up_states, [half, half])
     up_states = ops.mul(t, up_states, ops.unary(t, gate, "activation_fn"), "act*up")
+    up_states.contiguous = True  # a new tensor, laid out densely, of halves that are not
     return linear(c, up_states, "mlp.down_proj", HIDDEN, WIDE)
