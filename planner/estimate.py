@@ -11,7 +11,7 @@ from planner.memory import ledger
 from planner.memory.inventory import Setup, inventory, resolve_setup
 from planner.memory.layers import activation_certainty
 from planner.memory.moments import Moment, Static, by_category, moments, static_bytes, timeline
-from planner.memory.runtime import DeviceBytes, cublas_workspace_bytes, device_bytes, oom_probability
+from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes, oom_probability
 from planner.memory.step import build_step
 from planner.resolve import Model, check, load_model
 from planner.schema import SCHEMA_VERSION, PlanRequest
@@ -28,7 +28,8 @@ class Memory:
     peak: Moment
     certainty: Certainty
     device: DeviceBytes
-    constant: int
+    cublas: int
+    batch: int
     gpu: GpuRow | None
 
 
@@ -63,12 +64,13 @@ def compute_memory(request: PlanRequest) -> Memory:
     accumulating = request.gradient_accumulation_steps > 1
     batch, length = request.per_device_train_batch_size, request.max_length
     step = build_step(request, architecture, setup, batch, length, accumulating)
-    constant = cublas_workspace_bytes(_capability(gpu)) if request.device == "cuda" else 0
-    found = moments(static, step, accumulating, constant)
+    cublas = cublas_workspace_bytes(_capability(gpu)) if request.device == "cuda" else 0
+    ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, length)
+    found = moments(static, step, accumulating, cublas + ids)
     peak = max(found, key=lambda m: m.total)
     certainty = activation_certainty(request, architecture) if request.num_gpus == 1 else "modelled"
     on_device = device_bytes(peak.total, request.device, certainty)
-    return Memory(model, setup, static, found, peak, certainty, on_device, constant, gpu)
+    return Memory(model, setup, static, found, peak, certainty, on_device, cublas, ids, gpu)
 
 
 def _capability(gpu: GpuRow | None) -> float | None:
@@ -95,7 +97,7 @@ def estimate(request: PlanRequest) -> Plan:
         "total_params": sum(i.elements for i in static.items if i.role != "buffer"),
         "trainable_params": sum(i.elements for i in static.items if i.trainable),
         "peak_bytes": peak.total,
-        "steady_bytes": static.weights_in_use + static.states.total + memory.constant + static.buckets,
+        "steady_bytes": static.weights_in_use + static.states.total + memory.cublas + memory.batch + static.buckets,
         "reserved_bytes": device.reserved,
         "device_bytes": device.device,
         "peak_phase": peak.phase,
@@ -103,7 +105,7 @@ def estimate(request: PlanRequest) -> Plan:
         "high_bytes": device.high,
         "certainty": memory.certainty,
         "terms": ledger.peak_terms(
-            static, peak, memory.model.architecture, memory.certainty, memory.constant, device.runtime
+            static, peak, memory.model.architecture, memory.certainty, memory.cublas, memory.batch, device.runtime
         ),
         "timeline": timeline(memory.moments, static, device.runtime),
         "notes": tuple(_notes(request, memory)),

@@ -12,6 +12,7 @@ from planner.architecture.blocks import Architecture
 from planner.estimate import resident_bytes
 from planner.memory.inventory import inventory, resolve_setup
 from planner.memory.moments import static_bytes
+from planner.memory.runtime import batch_bytes
 from planner.memory.step import build_step, larger
 from planner.resolve import check, load_model
 from planner.schema import PlanRequest
@@ -32,12 +33,15 @@ def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -
     static = static_bytes(request, model.architecture, inventory(request, model.architecture, setup), setup)
     resident = resident_bytes(request, static)
     peaks = np.full(batches.shape, resident.optimizer_step, np.int64)
+    padded = request.padding == "padded"
+    peaks += batch_bytes(request.device, model.architecture.model_type, padded, batches, lengths)
     accumulating = request.gradient_accumulation_steps > 1
     for cells in _alike(model.architecture, batches, lengths):
         sizes = (batches[cells], lengths[cells])
         step = build_step(request, model.architecture, setup, *sizes, gradients_exist=accumulating)
+        ids = batch_bytes(request.device, model.architecture.model_type, padded, *sizes)
         for moment in step.moments():
-            peaks[cells] = larger(peaks[cells], resident.running + moment.bytes)
+            peaks[cells] = larger(peaks[cells], resident.running + ids + moment.bytes)
     return peaks
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from planner.answer import PHASE_NAMES, PHASES
-from planner.levels import TENSOR_CATEGORIES, Comparison, Row
+from planner.levels import Comparison, Row
 from planner.report import CATEGORY_NAMES, Column, Report, Table, Text
 from planner.units import format_count, format_gib, gib
 
@@ -47,7 +47,7 @@ def comparison_report(comparison: Comparison) -> Report:
 
 
 def _live_table(title: str, live: Mapping[str, int]) -> Table:
-    rows = [(CATEGORY_NAMES[c], f"{gib(live[c]):.3f}") for c in TENSOR_CATEGORIES if live.get(c)]
+    rows = [(name, f"{gib(live[c]):.3f}") for c, name in CATEGORY_NAMES.items() if live.get(c)]
     return Table(title, (Column("part"), Column("GiB", "number")), tuple(rows))
 
 

@@ -225,7 +225,15 @@ def holds_returned_weights(c: Context, hidden_states: Value, shape: Shape) -> Va
 
     contiguous = hidden_states.contiguous
     return t.op(
-        "view", hidden_states.shape, hidden_states.dtype, [hidden_states], backward, [zeros], False, hidden_states, contiguous
+        "view",
+        hidden_states.shape,
+        hidden_states.dtype,
+        [hidden_states],
+        backward,
+        [zeros],
+        False,
+        hidden_states,
+        contiguous,
     )
 
 

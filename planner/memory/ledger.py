@@ -13,13 +13,19 @@ _CONTEXT = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineeri
 
 
 def peak_terms(
-    static: Static, peak: Moment, architecture: Architecture, certainty: Certainty, cublas: int, runtime: int
+    static: Static,
+    peak: Moment,
+    architecture: Architecture,
+    certainty: Certainty,
+    cublas: int,
+    batch: int,
+    runtime: int,
 ) -> tuple[Term, ...]:
     """All terms of the peak; they sum to its total and the runtime's share."""
     terms = [*static.weight_terms, *_gradients_and_states(static, peak)]
     if peak.composition is not None:
         terms += activation_terms(peak.composition, peak.phase, architecture, certainty)
-    terms += _workspaces(static, peak, cublas)
+    terms += _workspaces(static, peak, cublas, batch)
     terms.append(constant("CUDA context", "runtime", runtime, "loaded", _CONTEXT))
     order = {category: i for i, category in enumerate(CATEGORIES)}
     return tuple(sorted((t for t in terms if t.bytes), key=lambda t: (order[t.category], -t.bytes)))
@@ -36,15 +42,16 @@ def _gradients_and_states(static: Static, peak: Moment) -> list[Term]:
     return terms
 
 
-def _workspaces(static: Static, peak: Moment, cublas: int) -> list[Term]:
+def _workspaces(static: Static, peak: Moment, cublas: int, batch: int) -> list[Term]:
     """What the step needs besides tensors of the model: library workspaces, buckets, gathered parameters."""
-    extra = peak.workspace - cublas - static.buckets
+    extra = peak.workspace - cublas - batch - static.buckets
     if peak.phase == "optimizer_step":
         rest = constant("optimizer step temporaries", "workspace", extra, "optimizer_step", static.optimizer.source)
     else:
         rest = constant("gathered parameters", "workspace", extra, "forward", _FSDP)
     return [
         constant("cuBLAS workspace", "workspace", cublas, "forward", _CUBLAS),
+        constant("token ids and labels", "workspace", batch, "loaded", "the batch: 8 bytes a token and tensor"),
         constant("DDP gradient buckets", "workspace", static.buckets, "loaded", _BUCKETS),
         rest,
     ]

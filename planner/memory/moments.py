@@ -89,7 +89,7 @@ class Moment:
 
 
 def moments(static: Static, step: Step, accumulating: bool, constant: int) -> list[Moment]:
-    """One moment a phase, in order; `constant` is live throughout (the cuBLAS workspace)."""
+    """One moment a phase, in order; `constant` is live throughout (the cuBLAS workspace, the batch)."""
     between = static.weights + static.states.total + constant + static.buckets
     base = between + static.gathered
     held = static.gradients if accumulating else 0

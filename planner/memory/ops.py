@@ -142,15 +142,9 @@ def mul(t: Tape, a: Value, b: Value, label: str = "mul", shape: Shape | None = N
     saves = ([b] if a.requires_grad else []) + ([a] if b.requires_grad else [])
     both = (a.requires_grad, b.requires_grad)
     out_shape = shape or a.shape
-    dtypes = (a.dtype, b.dtype)
 
     def backward(grad: Value, *saved: Value) -> Grads:
-        out: list[Value | None] = []
-        for wanted, dtype in zip(both, dtypes, strict=True):
-            product = t.allocate(out_shape, grad.dtype, "mul grad") if wanted else None
-            out.append(to(t, product, dtype) if product is not None and dtype != grad.dtype else product)
-            del product
-        return tuple(out)
+        return tuple(t.allocate(out_shape, grad.dtype, "mul grad") if wanted else None for wanted in both)
 
     return t.op(label, out_shape, promote(a.dtype, b.dtype), [a, b], backward, saves, contiguous=a.contiguous)
 

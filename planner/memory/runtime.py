@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import erf, log, sqrt
 
 from planner.answer import Certainty
+from planner.memory.dims import Number
 from planner.units import MIB
 
 #: Context, kernels and driver structures of one process outside torch's allocator, with lazy module loading
@@ -38,6 +39,20 @@ class DeviceBytes:
     device: int
     low: int
     high: int
+
+
+#: Families whose forward reshapes the token ids, so that the counted steps see them (profiler/storages.py).
+_RESHAPED_IDS = frozenset({"gpt2", "opt"})
+
+
+def batch_bytes(device: str, model_type: str, padded: bool, batch: Number, length: Number) -> Number:
+    """The batch itself, 8 bytes a token and tensor: ids and labels, and the attention mask where padding is passed.
+
+    CPU steps are counted without the batch, which is made before them, but for ids that a model's forward reshapes.
+    """
+    if device == "cuda":
+        return 8 * batch * length * (3 if padded else 2)
+    return 8 * batch * length if model_type in _RESHAPED_IDS else 0 * batch * length
 
 
 def cublas_workspace_bytes(compute_capability: float | None) -> int:

@@ -242,7 +242,6 @@ class Step:
         )
         return Composition("backward layers", highest, pieces, "growing")
 
-
     def _last_used(self, run: int) -> Live:
         """What the model made for one kind of layer, if `run` is the first of them: let go after its backward."""
         kind = self.runs[run][0].kind

@@ -379,10 +379,13 @@ class Tape:
                 continue
             if not edge.wanted:
                 outputs[i] = None
-            elif grad.shape != edge.shape and self._monomial(grad.shape) != self._monomial(edge.shape):
-                outputs[i] = self.allocate(edge.shape, grad.dtype, " grad")
-            elif grad.dtype != edge.dtype:
-                outputs[i] = self.allocate(edge.shape, edge.dtype, " grad")
+                continue
+            if grad.shape != edge.shape and self._monomial(grad.shape) != self._monomial(edge.shape):
+                grad = outputs[i] = self.allocate(edge.shape, grad.dtype, " grad")
+            if grad.dtype != edge.dtype:
+                contiguous = grad.contiguous
+                grad = outputs[i] = self.allocate(edge.shape, edge.dtype, " grad")
+                grad.contiguous = contiguous
 
     def _accumulate(self, buffer: list[Value | None], index: int, grad: Value) -> None:
         """input_buffer.cpp accumulate: in place where the buffer alone owns the old gradient, and nothing observes."""

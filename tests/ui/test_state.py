@@ -64,6 +64,7 @@ def test_settings_that_the_method_has_no_use_for_are_left_out() -> None:
     [
         ("meta-llama/Llama-3.1-8B", ("k_proj", "o_proj", "q_proj", "v_proj")),
         ("openai-community/gpt2", ("attn.c_proj", "c_attn")),
+        ("Qwen/Qwen2-VL-2B-Instruct", ("k_proj", "o_proj", "q_proj", "v_proj")),
     ],
 )
 def test_attention_names_the_linears_of_the_attention(model: str, targets: tuple[str, ...]) -> None:

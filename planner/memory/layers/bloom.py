@@ -1,7 +1,16 @@
 """BLOOM (transformers 5.23 models/bloom): ALiBi inside baddbmm, eager attention only, a GELU of its own."""
 
 from planner.memory import head, ops
-from planner.memory.attention_modules import add_mask, folded, matmul, holds_returned_weights, keep_returned_weights, merge_heads, returned_weights, softmax
+from planner.memory.attention_modules import (
+    add_mask,
+    folded,
+    matmul,
+    holds_returned_weights,
+    keep_returned_weights,
+    merge_heads,
+    returned_weights,
+    softmax,
+)
 from planner.memory.layernorm_modules import HIDDEN, WIDE, dropout, layer_norm, norm_and_loss, residual_dropout
 from planner.memory.modules import Context, autocast, linear
 from planner.memory.tape import Shape, Tape, Value

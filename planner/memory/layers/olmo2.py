@@ -36,7 +36,7 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
     return attn_output, attn_weights
 
 
-def normed(c: Context, hidden_states: Value, which: str, width: tuple[str, ...]) -> Value:
+def normed(c: Context, hidden_states: Value, which: str, width: Shape) -> Value:
     """``q_norm(q_proj(x))``: the projection lives until the norm returns."""
     projected = linear(c, hidden_states, f"self_attn.{which}_proj", width, HIDDEN)
     return late_cast_rms_norm(c, projected, f"self_attn.{which}_norm", width)

@@ -61,4 +61,3 @@ def embed_with_one_mask(c: Context) -> Value:
     masks.one_mask(c)
     head.rotary_tables(c)
     return embeddings
-

@@ -27,7 +27,7 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
     return attn_output, attn_weights
 
 
-def normed_heads(c: Context, hidden_states: Value, which: str, split: tuple[str, ...]) -> Value:
+def normed_heads(c: Context, hidden_states: Value, which: str, split: Shape) -> Value:
     """``q_norm(q_proj(x).view(hidden_shape)).transpose(1, 2)``: the projection lives until the norm returns."""
     projected = linear(c, hidden_states, f"self_attn.{which}_proj", split, HIDDEN)
     projected = ops.view(c.tape, projected, ("B", "S", *split))
