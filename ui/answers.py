@@ -1,5 +1,6 @@
 """Answers for the page: the planner's results for one request, and the catalogue's names, each computed once."""
 
+import logging
 from dataclasses import dataclass
 
 import streamlit as st
@@ -8,9 +9,11 @@ from planner.advise import Suggestion, advise
 from planner.answer import Plan
 from planner.catalog import list_gpus
 from planner.catalog.tables import read_table
+from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.limits import largest_batch, longest_sequence
 from planner.schema import PlanRequest
+from ui import state
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,22 @@ class Answer:
     suggestions: tuple[Suggestion, ...]
     largest_batch: int | None
     longest_sequence: int | None
+
+
+def ask(values: state.Values) -> tuple[PlanRequest, Answer]:
+    """The request that the inputs make, and its answer.
+
+    Raises PlannerError with one line, for a fault of the program too: its traceback goes to the server's log.
+    """
+    try:
+        request = state.request_from_values(values)
+        return request, answer(request.model_dump_json())
+    except PlannerError:
+        raise
+    except Exception as error:
+        logging.getLogger(__name__).exception("no answer to %s", dict(values))
+        reason = f"unexpected {type(error).__name__}: {error}"
+        raise PlannerError(f"{reason}: a fault of this program, please report it with this page's link") from error
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)

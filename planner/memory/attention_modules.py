@@ -181,7 +181,7 @@ def attend(
 
 
 def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Value | None, drops: bool) -> Value:
-    """_scaled_dot_product_attention_math (ATen/native/transformers/attention.cpp): float32 inside, operator by operator."""
+    """_scaled_dot_product_attention_math (ATen/native/transformers/attention.cpp): float32, op by op."""
     t, origin_dtype = c.tape, query.dtype
     query_acc, key_acc, value_acc = (ops.to(t, v, "float32") for v in (query, key, value))
     query = ops.scale(t, query_acc, "scaled query")

@@ -80,7 +80,9 @@ def causal_lm_loss(c: Context, logits: Value) -> Value:
     logits = ops.to(t, logits, "float32", "logits")
     labels = t.allocate(("B", "S"), "int64", "padded labels")
     shift_labels = t.allocate(("B", "S"), "int64", "shifted labels")
-    return cross_entropy(c, logits, shift_labels)
+    loss = cross_entropy(c, logits, shift_labels)
+    del labels  # a local of the loss function, alive until it returns
+    return loss
 
 
 def chunked_loss(c: Context, logits: Value) -> Value:

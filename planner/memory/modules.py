@@ -138,7 +138,7 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
 
 
 def _dequantized(c: Context, weight: Shape, dtype: str) -> Value:
-    """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast if asked."""
+    """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast."""
     t, s = c.tape, c.structure
     absmax = t.allocate((*weight, "per_64"), "float32", "block constants") if s.double_quant else None
     dense_weight = t.allocate(weight, s.dtype, "dequantized weight")
@@ -255,7 +255,7 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: 
 
 
 def additive_mask(c: Context, dtype: str) -> Value | None:
-    """convert_boolean_attn_mask of scaled_dot_product_attention: a bool mask becomes one of q's dtype, in each layer."""
+    """convert_boolean_attn_mask of scaled_dot_product_attention: a bool mask is cast to q's dtype, layer by layer."""
     if c.mask is None:
         return None
     return c.tape.allocate(c.mask.shape, dtype, "attention mask")

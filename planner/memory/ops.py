@@ -174,7 +174,7 @@ def square(t: Tape, x: Value) -> Value:
 
 
 def mean_last(t: Tape, x: Value, width: int = 1) -> Value:
-    """x.mean(-1, keepdim=True), the last dimension being `width` symbols: backward expands the gradient and divides: one full tensor."""
+    """x.mean(-1, keepdim=True) over the last `width` symbols: backward expands and divides, one full tensor."""
     whole = x.shape
 
     def backward(grad: Value) -> Grads:

@@ -66,7 +66,8 @@ class BlockShape:
 class Structure:
     """The switches of one taped part (a layer, or the model around its layers).
 
-    family: model_type. adapted: names of the block's linears and expert stacks with LoRA. quantized: of those with 4-bit weights.
+    family: model_type. adapted: names of the block's linears and expert stacks with LoRA; quantized: of those with
+        4-bit weights.
     dtype: of the weights as loaded; kept_dtype: of parameters that stay unquantized (float32 after
         prepare_model_for_kbit_training). compute_dtype: of 4-bit matrix products. adapter_dtype: of LoRA's A and B.
     train_base: full fine-tuning. adapter_dropout: lora_dropout > 0.

@@ -18,6 +18,7 @@ from planner.units import format_gib
 from ui import state, text
 
 Visit = Callable[..., AppTest]
+FAULT = "a fault of this program"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -137,6 +138,13 @@ def test_the_page_recovers_from_bad_input(open_page: Visit) -> None:
     app = open_page(model="no-such-model")
     app.selectbox(key="model").set_value("Qwen/Qwen3-4B").run()
     check_answer(app)
+
+
+def test_a_fault_of_the_program_is_one_line_too(open_page: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ui.answers.estimate", lambda request: 1 // 0)
+    app = open_page(max_length="777")
+    assert not app.exception
+    assert [FAULT in error.value for error in app.error] == [True]
 
 
 def suggestion_buttons(app: AppTest) -> list[Any]:
@@ -268,3 +276,4 @@ def test_random_settings_never_break_the_page(open_page: Visit, seed: int) -> No
         assert not app.exception, values
         assert len(app.error) <= 1, values
         assert app.error or app.metric, values
+        assert not any(FAULT in error.value for error in app.error), values

@@ -3,8 +3,8 @@
 import streamlit as st
 
 from planner.errors import PlannerError
-from ui import sections, state
-from ui.answers import answer
+from ui import sections
+from ui.answers import ask
 from ui.inputs import sidebar
 
 st.title("Will it fit?", anchor=False)
@@ -16,8 +16,7 @@ sections.examples()
 
 values = sidebar()
 try:
-    request = state.request_from_values(values)
-    result = answer(request.model_dump_json())
+    request, result = ask(values)
 except PlannerError as error:
     st.error(error.message, icon=":material/report:")
     st.stop()

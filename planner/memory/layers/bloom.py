@@ -4,9 +4,9 @@ from planner.memory import head, ops
 from planner.memory.attention_modules import (
     add_mask,
     folded,
-    matmul,
     holds_returned_weights,
     keep_returned_weights,
+    matmul,
     merge_heads,
     returned_weights,
     softmax,

@@ -6,11 +6,11 @@ The mask is always materialised. With one key for all query heads, sdpa has no f
 from planner.memory import head, modules, ops
 from planner.memory.attention_modules import (
     add_mask,
+    holds_returned_weights,
+    keep_returned_weights,
     math_attention,
     matmul,
     merge_heads,
-    holds_returned_weights,
-    keep_returned_weights,
     returned_weights,
     transposed,
 )
@@ -21,7 +21,6 @@ from planner.memory.layernorm_modules import (
     dropout,
     layer_norm,
     norm_and_loss,
-    residual_dropout,
 )
 from planner.memory.modules import Context, linear, rotary
 from planner.memory.tape import Shape, Tape, Value

@@ -5,7 +5,7 @@ from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
 from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.norms import late_cast_rms_norm
-from planner.memory.tape import Value
+from planner.memory.tape import Shape, Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

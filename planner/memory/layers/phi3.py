@@ -1,4 +1,4 @@
-"""Phi-3 (transformers 5.23 models/phi3): Llama's layer with queries, keys and values, gate and up in one linear each."""
+"""Phi-3 (transformers 5.23 models/phi3): Llama's layer with q, k and v, gate and up in one linear each."""
 
 from planner.memory import ops
 from planner.memory.layers import llama

@@ -4,7 +4,7 @@ from planner.memory import ops
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, embed_with_layer_types, pre_norm_layer
 from planner.memory.modules import Context, attend, linear, rms_norm, rotary
-from planner.memory.tape import Value
+from planner.memory.tape import Shape, Value
 
 embed = embed_with_layer_types
 loss = llama.loss
