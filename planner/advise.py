@@ -45,13 +45,21 @@ def advise(request: PlanRequest, plan: Plan) -> tuple[Suggestion, ...]:
     """
     if plan.verdict in (None, "fits"):
         return ()
-    single = [s for c in _settings(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
+    single = [s for c in _settings(request) if (s := _try(request, plan, c)) is not None and _helps(s, plan)]
     chain = None if any(s.verdict == "fits" for s in single) else _chain(request, plan)
-    beyond = _beyond(request, plan, chain)
-    others = [s for c in _methods(request) if (s := _try(request, plan, c)) is not None and s.saves_bytes > 0]
     cards = [s for s in (_smallest_card(request, plan), _more_cards(request, plan)) if s is not None]
+    beyond = _beyond(request, plan, chain, {s.changes.get("gpu") for s in cards})
+    others = [s for c in _methods(request) if (s := _try(request, plan, c)) is not None and _helps(s, plan)]
     found = [*single, *([chain] if chain else []), *others, *cards, *beyond]
     return tuple(sorted(found, key=lambda s: s.verdict != "fits"))
+
+
+#: A change that saves less than this share of what the run needs is no advice.
+MIN_SAVING_SHARE = 0.002
+
+
+def _helps(suggestion: Suggestion, plan: Plan) -> bool:
+    return suggestion.saves_bytes > MIN_SAVING_SHARE * plan.device_bytes
 
 
 def apply_changes(request: PlanRequest, changes: dict[str, object]) -> PlanRequest:
@@ -115,14 +123,14 @@ def _chain(request: PlanRequest, plan: Plan) -> Suggestion | None:
     return _try(request, plan, _Change(label, changes, "the costs of each together"))
 
 
-def _beyond(request: PlanRequest, plan: Plan, chain: Suggestion | None) -> list[Suggestion]:
+def _beyond(request: PlanRequest, plan: Plan, chain: Suggestion | None, offered: set[object]) -> list[Suggestion]:
     """Where the chain is not enough: the smallest card, and the fewest cards, on which it is."""
     if chain is None or chain.verdict == "fits":
         return []
     found = []
     for change in (_smallest_card, _more_cards):
         added = change(apply_changes(request, chain.changes), plan)
-        if added is None:
+        if added is None or added.changes.get("gpu", "") in offered:
             continue
         label = f"{added.label} with: {chain.label[0].lower()}{chain.label[1:]}"
         together = _Change(label, {**chain.changes, **added.changes}, f"{added.price}, and {chain.price}")

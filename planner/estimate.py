@@ -15,6 +15,7 @@ from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_by
 from planner.memory.step import build_step
 from planner.resolve import Model, check, load_model
 from planner.schema import SCHEMA_VERSION, PlanRequest
+from planner.units import format_count, format_gib
 
 
 @dataclass(slots=True)
@@ -168,11 +169,17 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
     paged = memory.static.states.paged
     if paged and request.device == "cuda":
-        notes.append(f"{paged} bytes of paged optimizer states can leave the card and are not held against it")
+        notes.append(f"{format_gib(paged)} of paged optimizer states can leave the card and are not held against it")
     limit = architecture.config.get("max_position_embeddings")
     if isinstance(limit, int) and request.max_length > limit:
         notes.append(f"max_length {request.max_length} exceeds the model's max_position_embeddings of {limit}")
     quantization = request.quantization_settings
+    experts = sum(i.elements for i in memory.static.items if ".experts." in i.name and i.role == "other")
+    if quantization is not None and experts:
+        notes.append(
+            f"transformers 5 keeps {format_count(experts)} parameters of experts as stacks that bitsandbytes does not "
+            f"quantize: they stay in {memory.setup.kept_dtype}"
+        )
     if quantization is not None and quantization.upcast_unquantized:
         notes.append(
             "prepare_model_for_kbit_training holds embeddings, head and norms in float32; "

@@ -136,6 +136,8 @@ class PlanRequest(_Frozen):
             raise ValueError(
                 f"quantization: given with method {self.method!r}: only 'qlora' trains on a quantized base"
             )
+        if self.device == "cpu" and self.gpu is not None:
+            raise ValueError(f"gpu: {self.gpu!r} with device 'cpu': leave gpu out, or use device 'cuda'")
         strategy, num_gpus = self.parallelism.strategy, self.num_gpus
         if strategy == "none" and num_gpus > 1:
             raise ValueError(f"num_gpus: {num_gpus} with parallelism.strategy 'none': name a strategy, ddp or fsdp")

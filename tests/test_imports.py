@@ -15,10 +15,10 @@ LAYERS = (
     {"schema", "answer"},
     {"architecture", "catalog"},
     {"methods", "resolve"},
-    {"memory", "parallel"},
+    {"memory"},
     {"estimate"},
-    {"grid", "limits", "advise"},
-    {"report"},
+    {"grid", "limits", "advise", "levels", "child"},
+    {"report", "report_levels"},
     {"cli", "__main__"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -25,6 +25,7 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
         "heads": attention.num_heads if attention else 0,
+        "head_dim": attention.head_dim if attention else 0,
         "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
         "chunk": chunk_tokens(batch, length),
     }

@@ -10,7 +10,7 @@ from planner.memory.step import Composition, Step
 from planner.memory.tape import ITEMSIZE
 from planner.memory.terms import entries, weight_terms
 from planner.optimizers import OPTIMIZERS, Optimizer
-from planner.parallel import gathered_bytes, num_shards, share
+from planner.memory.sharding import gathered_bytes, num_shards, share
 from planner.schema import PlanRequest
 
 PHASE_OF: dict[str, Phase] = {

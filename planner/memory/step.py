@@ -16,7 +16,7 @@ from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
 from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
 from planner.memory.tape import Monomial, Snapshot
 from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
-from planner.parallel import num_shards, share
+from planner.memory.sharding import num_shards, share
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
@@ -151,17 +151,41 @@ def _structure(
 
 
 def _of_block(base: Structure, block: Block, architecture: Architecture, setup: Setup, window_mask: bool) -> Structure:
-    shape = block_shape(block)
+    shape = replace(block_shape(block), norm_top_k=bool(architecture.config.get("norm_topk_prob")))
     if base.family == GENERIC:
         shape = replace(shape, roles=block_roles(block, architecture.hidden_size))
     prefix = f"{block.prefix}.*."
     names = [*(linear.name for linear in block.linears), *(tensor.name for tensor in block.tensors)]
+    adapted = frozenset(n for n in names if prefix + n in setup.adapted)
+    quantized = frozenset(n for n in names if prefix + n in setup.quantized)
+    # what a layer's graph does not depend on takes one value, so that alike layers share a tape
     return replace(
         base,
         block=shape,
-        adapted=frozenset(n for n in names if prefix + n in setup.adapted),
-        quantized=frozenset(n for n in names if prefix + n in setup.quantized),
+        adapted=adapted,
+        quantized=quantized,
         window_mask=window_mask,
+        adapter_dropout=base.adapter_dropout and bool(adapted),
+        adapter_dtype=setup.adapter_dtype if adapted else setup.kept_dtype,
+        double_quant=base.double_quant and bool(quantized),
+        compute_dtype=setup.compute_dtype if quantized else setup.dtype,
+        loss="full",
+        tied=False,
+        head_bias=False,
+        final_softcap=False,
+        embedding_dropout=False,
+        hooked_embeddings=False,
+    )
+
+
+def around_layers(base: Structure) -> Structure:
+    """The structure of embeddings, head and loss: adapters and 4-bit weights, which only layers have, left out."""
+    return replace(
+        base,
+        compute_dtype=base.dtype,
+        adapter_dtype=base.kept_dtype,
+        adapter_dropout=False,
+        double_quant=False,
     )
 
 
@@ -299,7 +323,7 @@ def build_step(
             order[stack, 0] = _evaluate(replace(structure, input_requires_grad=False), dict(sizes), shards)
     ordered = [order[place] for place in sorted(order)]
     runs = [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(ordered, key=id))]
-    return Step(Part(dims), tape_model(base), runs)
+    return Step(Part(dims), tape_model(around_layers(base)), runs)
 
 
 def representative(number: Number) -> int:

@@ -35,6 +35,7 @@ class BlockShape:
 
     grouped: fewer key than query heads. partial_rotary: rotary_dim < head_dim. sliding: a layer with a window; full:
     one without (around the layers: whether the model has any such layer).
+    norm_top_k: the weights of the chosen experts are made to add up to one.
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
     num_norms, post_norm: norms over the hidden size in a layer, and whether they follow its parts.
     matmul_linears: the linears are Falcon's subclass, whose forward is a matmul and an addition.
@@ -55,6 +56,7 @@ class BlockShape:
     residual_dropout: bool = False
     moe: bool = False
     shared_expert: bool = False
+    norm_top_k: bool = True
     biased: frozenset[str] = frozenset()
     num_norms: int = 2
     post_norm: bool = False

@@ -155,8 +155,11 @@ def tape_model(s: Structure) -> TapedModel:
     grad = received.pop() if received else None
     dtype, grad = (grad.dtype if grad is not None else c.hidden_dtype), None
     if embedded.node is not None:
+        held = [c] if s.checkpointing == "reentrant" else []  # CheckpointFunction holds its arguments with the graph
         del c
         _backward(t, embedded, t.allocate(("B", "S", "hidden"), dtype, "gradient of hidden states"))
+        held.clear()
+        held.clear()
     return TapedModel(
         Peaks.of(embed),
         shared,

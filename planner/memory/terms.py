@@ -9,7 +9,7 @@ from planner.memory.states import StateBytes
 from planner.memory.step import Composition, Part
 from planner.memory.tape import ITEMSIZE, Monomial
 from planner.optimizers import Optimizer
-from planner.parallel import share
+from planner.memory.sharding import share
 
 TORCH = "torch 2.13 derivatives.yaml"
 AUTOGRAD = "torch 2.13 autograd accumulate_grad.h"

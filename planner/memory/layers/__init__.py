@@ -24,7 +24,9 @@ FAMILIES = {
     "gemma3_text": "gemma3",
     "granite": "granite",
     "olmo2": "olmo2",
+    "mixtral": "mixtral",
     "phi3": "phi3",
+    "qwen3_moe": "qwen3_moe",
     "smollm3": "smollm3",
 }
 

@@ -127,10 +127,10 @@ def indexed(t: Tape, x: Value, shape: Shape) -> Value:
     """``x[..., [-1], :]``: a copy; backward puts the gradient into zeros of the whole shape."""
     whole = x.shape
 
-    def backward(grad: Value) -> ops.Grads:
+    def backward(grad: Value, index: Value) -> ops.Grads:
         return (t.allocate(whole, grad.dtype, "index grad"),)
 
-    return t.op("index", shape, x.dtype, [x], backward)
+    return t.op("index", shape, x.dtype, [x], backward, [t.allocate((1,), "int64", "index")])
 
 
 def sdpa(c: Context, query: Value, key: Value, value: Value) -> Value:
@@ -180,8 +180,22 @@ def embed(c: Context) -> Value:
     """FalconModel.forward up to the layers."""
     inputs_embeds = head.token_embedding(c)
     c.forward_only.append(mask_of(c))
-    head.rotary_tables(c)
+    if c.structure.block.position == "alibi":
+        unused_tables(c)
+    else:
+        head.rotary_tables(c)
+    c.model_locals.append(inputs_embeds)
     return inputs_embeds
+
+
+def unused_tables(c: Context) -> None:
+    """ALiBi's slopes times positions; position ids and rotary tables are made and handed to the layers all the same."""
+    t = c.tape
+    c.forward_only += [
+        t.allocate(("B", "heads", "S"), c.hidden_dtype, "alibi"),
+        t.allocate(("S",), "int64", "position ids"),
+        t.allocate((2, "S", "head_dim"), c.hidden_dtype, "cos and sin"),
+    ]
 
 
 def mask_of(c: Context) -> Value:

@@ -68,8 +68,7 @@ def embed(c: Context) -> Value:
     head.causal_mask(c)
     hidden_states = dropout(c, inputs_embeds, c.structure.embedding_dropout)
     head.rotary_tables(c)
-    if hidden_states is not inputs_embeds:
-        c.model_locals.append(inputs_embeds)
+    c.model_locals.append(inputs_embeds)
     return hidden_states
 
 

@@ -69,6 +69,7 @@ def embed(c: Context) -> Value:
     head.causal_mask(c)
     inputs_embeds = dropout(c, inputs_embeds, c.structure.embedding_dropout)
     head.rotary_tables(c)
+    c.model_locals.append(inputs_embeds)
     return inputs_embeds
 
 

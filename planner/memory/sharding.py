@@ -5,13 +5,11 @@ nn/parallel/distributed.py; Zhao et al. 2023 (PyTorch FSDP), section 3.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from planner.architecture.blocks import Architecture
+from planner.memory.inventory import Item, stored_bytes
 from planner.schema import PlanRequest
-
-if TYPE_CHECKING:
-    from planner.memory.inventory import Item
 
 
 def num_shards(request: PlanRequest) -> int:
@@ -24,9 +22,7 @@ def share(total: Any, shards: int) -> Any:
     return total if shards == 1 else -(-total // shards)
 
 
-def gathered_bytes(
-    request: PlanRequest, architecture: Architecture, items: "Sequence[Item]", double_quant: bool
-) -> int:
+def gathered_bytes(request: PlanRequest, architecture: Architecture, items: Sequence[Item], double_quant: bool) -> int:
     """Parameters that fsdp holds whole during a step, less the device's own share of them: 0 without sharding.
 
     What stands outside the layers (embeddings, final norm, head) stays gathered from forward to backward, as the root
@@ -35,8 +31,6 @@ def gathered_bytes(
     shards = num_shards(request)
     if shards == 1:
         return 0
-    from planner.memory.inventory import stored_bytes
-
     prefixes = {f"{block.prefix}.*.": 0 for block in architecture.blocks}
     root = 0
     for item in items:

@@ -1,0 +1,140 @@
+"""Mixtures of experts on a tape: router, grouped matrix products over stacks of experts, PEFT's adapters of both.
+
+transformers 5.23 runs experts by grouped_mm on every device (modeling_utils.get_correct_experts_implementation): each
+token is copied once for each of its experts and sorted by expert, so no size depends on the routing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from planner.memory import moe_ops, ops
+from planner.memory.modules import Context, dense
+from planner.memory.tape import Shape, Value
+
+HIDDEN: Shape = ("hidden",)
+PAIRS: Shape = ("B", "S", "top_k")
+GATE_UP = "mlp.experts.gate_up_proj"
+DOWN = "mlp.experts.down_proj"
+GATE = "mlp.gate.weight"
+Stack = Callable[[], Value]
+
+
+# -- router ----------------------------------------------------------------------------------------------------------
+
+
+def router(c: Context, hidden_states: Value, norm: bool, keep_dtype: bool) -> tuple[Value, Value, Value]:
+    """MixtralTopKRouter.forward and Qwen3MoeTopKRouter.forward, in PEFT's ParamWrapper where the router is adapted.
+
+    norm: the chosen probabilities are made to add up to one; keep_dtype: they take the logits' dtype.
+    """
+    t = c.tape
+    weight = router_weight(c)
+    router_logits = dense(t, hidden_states, weight, None, ("experts",))
+    router_probs = ops.softmax(t, router_logits, "float32")
+    router_top_value, router_indices = moe_ops.topk(t, router_probs, PAIRS)
+    if norm:
+        router_top_value = moe_ops.divide_in_place(t, router_top_value)
+    if keep_dtype:
+        router_top_value = ops.to(t, router_top_value, router_logits.dtype)
+    return router_logits, router_top_value, router_indices
+
+
+def router_weight(c: Context) -> Value:
+    """The router's weight; with an adapter the sum of it and the product of the factors (Linear.get_delta_weight)."""
+    t, s = c.tape, c.structure
+    shape: Shape = ("experts", *HIDDEN)
+    weight = c.parameter(GATE, shape)
+    if GATE not in s.adapted:
+        return weight
+    a = c.parameter(f"{GATE}.lora_A", ("r", *HIDDEN), True, s.adapter_dtype)
+    b = c.parameter(f"{GATE}.lora_B", ("experts", "r"), True, s.adapter_dtype)
+    delta = ops.scale(t, ops.matmul(t, b, a, shape, "router delta"), "router delta")
+    return ops.add(t, ops.to(t, delta, weight.dtype), weight, "router weight")
+
+
+# -- experts ---------------------------------------------------------------------------------------------------------
+
+
+def experts(c: Context, hidden_states: Value, top_k_index: Value, top_k_weights: Value) -> Value:
+    """The experts' module, in PEFT's ParamWrappers where stacks are adapted: that of down_proj is the outer one."""
+    down_proj = stack(c, DOWN, HIDDEN, ("intermediate",), 1)
+    gate_up_proj = stack(c, GATE_UP, (2, "intermediate"), HIDDEN, 2)
+    return grouped_mm_experts_forward(c, hidden_states, top_k_index, top_k_weights, gate_up_proj, down_proj)
+
+
+def stack(c: Context, name: str, out: Shape, inner: Shape, linears: int) -> Stack:
+    """A stack of experts [experts, out, in] as the module's attribute gives it; `linears` of old are fused in it."""
+    weight = c.parameter(name, ("experts", *out, *inner))
+    if name not in c.structure.adapted:
+        return lambda: weight
+    lhs, rhs = delta_factors(c, name, out, inner, weight.dtype, linears)
+    proxy = Parametrized(c, name, weight, lhs, rhs)
+    proxy.folded()  # ParametrizationList.__init__ evaluates it once to check dtype and shape
+    return proxy
+
+
+def delta_factors(c: Context, name: str, out: Shape, inner: Shape, dtype: str, linears: int) -> tuple[Value, Value]:
+    """ParamWrapper.get_delta_factors: B and A as batches over experts, in the stack's dtype."""
+    t, adapter = c.tape, c.structure.adapter_dtype
+    rank: Shape = (linears, "r")
+    weight_a = c.parameter(f"{name}.lora_A", ("experts", *rank, *inner), True, adapter)
+    weight_b = c.parameter(f"{name}.lora_B", (*out, *rank, "experts"), True, adapter)
+    weight_a = ops.view(t, weight_a, ("experts", *rank, *inner))
+    weight_b = moe_ops.permute(t, weight_b, ("experts", *out, *rank))
+    return ops.to(t, weight_b, dtype, "lora_B"), ops.to(t, weight_a, dtype, "lora_A")
+
+
+@dataclass(slots=True)
+class Parametrized:
+    """A parametrized stack under nn.utils.parametrize.cached(): made at first use, then kept by the cache."""
+
+    c: Context
+    name: str
+    weight: Value
+    lhs: Value
+    rhs: Value
+    cached: Value | None = None
+
+    def __call__(self) -> Value:
+        if self.cached is None:
+            self.cached = self.folded()
+        return self.cached
+
+    def folded(self) -> Value:
+        """_LoraFactorsProxy.forward: W + scaling * lhs @ rhs."""
+        return moe_ops.baddbmm(self.c.tape, self.weight, self.lhs, self.rhs, f"{self.name}: adapted weight")
+
+
+def grouped_mm_experts_forward(
+    c: Context, hidden_states: Value, top_k_index: Value, top_k_weights: Value, gate_up_proj: Stack, down_proj: Stack
+) -> Value:
+    """grouped_mm_experts_forward (transformers 5.23 integrations/moe.py)."""
+    t = c.tape
+    sample_weights = top_k_weights
+    expert_ids_g, perm = t.allocate(PAIRS, "int64", "sorted experts"), t.allocate(PAIRS, "int64", "order")
+    selected_hidden_states_g = moe_ops.gather(
+        t, hidden_states, t.allocate(PAIRS, "int64", "token of each copy"), (*PAIRS, *HIDDEN), "tokens by expert"
+    )
+    sample_weights_g = moe_ops.gather(t, sample_weights, perm, PAIRS, "routing weights by expert")
+    histc_input = t.allocate(PAIRS, "float32" if c.structure.device == "cpu" else "int64", "sorted experts")
+    selected_weights = gate_up_proj()
+    proj_out = moe_ops.grouped_mm(t, selected_hidden_states_g, selected_weights, (*PAIRS, 2, "intermediate"))
+    proj_out = apply_gate(c, proj_out)
+    selected_weights = down_proj()
+    proj_out = moe_ops.grouped_mm(t, proj_out, selected_weights, (*PAIRS, *HIDDEN))
+    weighted_out = ops.mul(t, proj_out, sample_weights_g, "weighted output")
+    inv_perm = t.allocate(PAIRS, "int64", "order back")
+    t.allocate(PAIRS, "int64", "arange")
+    weighted_out = moe_ops.gather(t, weighted_out, inv_perm, (*PAIRS, *HIDDEN), "output by token")
+    final_hidden_states = moe_ops.sum_pairs(t, weighted_out, ("B", "S", *HIDDEN))
+    out = ops.to(t, final_hidden_states, hidden_states.dtype, "experts' output")
+    del expert_ids_g, histc_input
+    return out
+
+
+def apply_gate(c: Context, gate_up_out: Value) -> Value:
+    """_default_apply_gate."""
+    t = c.tape
+    half = (*PAIRS, "intermediate")
+    gate, up = ops.split(t, gate_up_out, [half, half])
+    return ops.mul(t, ops.unary(t, gate, "act_fn"), up, "act*up")

@@ -1,0 +1,94 @@
+"""Operators of mixtures of experts on a tape: selection by index, top-k, grouped and batched products of stacks."""
+
+from planner.memory.ops import Grads, to
+from planner.memory.tape import Shape, Tape, Value
+
+
+def gather(t: Tape, x: Value, index: Value, shape: Shape, label: str) -> Value:
+    """x[index]: saves the index; backward (index_backward) puts the gradient into zeros, in a new tensor."""
+    before = x.shape
+
+    def backward(grad: Value, index: Value) -> Grads:
+        zeros = t.allocate(before, grad.dtype, "zeros")
+        out = t.allocate(before, grad.dtype, "index grad")
+        del zeros
+        return (out,)
+
+    return t.op(label, shape, x.dtype, [x], backward, [index])
+
+
+def topk(t: Tape, x: Value, shape: Shape) -> tuple[Value, Value]:
+    """topk: values and indices, which are saved; backward scatters into zeros."""
+    before = x.shape
+
+    def backward(grad: Value, indices: Value) -> Grads:
+        zeros = t.allocate(before, grad.dtype, "zeros")
+        out = t.allocate(before, grad.dtype, "top-k grad")
+        del zeros
+        return (out,)
+
+    indices = t.allocate(shape, "int64", "top-k indices")
+    return t.op("top-k values", shape, x.dtype, [x], backward, [indices]), indices
+
+
+def divide_in_place(t: Tape, x: Value) -> Value:
+    """``x /= x.sum(-1, keepdim=True)``: saves the sum and a copy of what x was."""
+    shape = x.shape
+
+    def backward(grad: Value, total: Value, before: Value) -> Grads:
+        return (t.allocate(shape, grad.dtype, "div grad"),)
+
+    total = t.allocate((*shape[:-1], 1), x.dtype, "top-k sum")
+    before = t.allocate(shape, x.dtype, "top-k copy")
+    return t.op("top-k values", shape, x.dtype, [x], backward, [total, before], view=x)
+
+
+def permute(t: Tape, x: Value, shape: Shape) -> Value:
+    """A reshape and permutation without copy; backward has to copy the gradient back into order."""
+    before = x.shape
+
+    def backward(grad: Value) -> Grads:
+        return (t.allocate(before, grad.dtype, "clone"),)
+
+    return t.op("permuted", shape, x.dtype, [x], backward, view=x, contiguous=False)
+
+
+def baddbmm(t: Tape, weight: Value, lhs: Value, rhs: Value, label: str) -> Value:
+    """torch.baddbmm(W, lhs, rhs, alpha): saves both factors; backward makes and scales the gradient of each."""
+    shapes = (lhs.shape, rhs.shape)
+
+    def backward(grad: Value, lhs: Value, rhs: Value) -> Grads:
+        return (None, *(_scaled(t, shape, grad.dtype) for shape in shapes))
+
+    return t.op(label, weight.shape, weight.dtype, [weight, lhs, rhs], backward, [lhs, rhs])
+
+
+def _scaled(t: Tape, shape: Shape, dtype: str) -> Value:
+    product = t.allocate(shape, dtype, "bmm grad")
+    out = t.allocate(shape, dtype, "scaled grad")
+    del product
+    return out
+
+
+def grouped_mm(t: Tape, x: Value, weight: Value, shape: Shape) -> Value:
+    """_grouped_linear: torch.nn.functional.grouped_mm in the weight's dtype; a gradient of the whole stack."""
+    x = to(t, x, weight.dtype, "grouped product input")
+    saves = ([x] if weight.requires_grad else []) + ([weight] if x.requires_grad else [])
+    shapes, wanted, dtype = (x.shape, weight.shape), (x.requires_grad, weight.requires_grad), weight.dtype
+
+    def backward(grad: Value, *saved: Value) -> Grads:
+        return tuple(
+            t.allocate(s, dtype, "grouped product grad") if w else None for s, w in zip(shapes, wanted, strict=True)
+        )
+
+    return t.op("grouped product", shape, dtype, [x, weight], backward, saves)
+
+
+def sum_pairs(t: Tape, x: Value, shape: Shape) -> Value:
+    """view(tokens, top_k, hidden).sum(dim=1): backward expands the gradient and copies it to view it back."""
+    before = x.shape
+
+    def backward(grad: Value) -> Grads:
+        return (t.allocate(before, grad.dtype, "expanded grad"),)
+
+    return t.op("sum over experts", shape, x.dtype, [x], backward)

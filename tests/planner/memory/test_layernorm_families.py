@@ -1,0 +1,96 @@
+"""What one layer of each LayerNorm family keeps for backward, counted by hand from transformers' modelling code.
+
+Full fine-tuning in bfloat16 on the CPU, no checkpointing, no padding: 2 bytes an element unless said otherwise.
+"""
+
+from typing import Any
+
+import pytest
+
+from planner.architecture.read import read_architecture
+from planner.memory.inventory import resolve_setup
+from planner.memory.step import build_step
+from planner.schema import parse_request
+
+BATCH, LENGTH, HIDDEN, HEADS = 2, 16, 32, 4
+WIDE = 4 * HIDDEN
+TOKENS = BATCH * LENGTH
+STATISTICS = 2 * TOKENS * 2  # mean and reciprocal deviation of one LayerNorm
+LOG_SUM_EXP = BATCH * HEADS * LENGTH * 4  # float32
+SCORES = BATCH * HEADS * LENGTH * LENGTH
+
+SIZES: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_embd": HIDDEN, "n_layer": 3, "n_head": HEADS, "n_positions": 64},
+    "gpt_neox": {"hidden_size": HIDDEN, "intermediate_size": WIDE, "num_attention_heads": HEADS},
+    "opt": {"hidden_size": HIDDEN, "ffn_dim": WIDE, "num_attention_heads": HEADS, "word_embed_proj_dim": HIDDEN},
+    "bloom": {"hidden_size": HIDDEN, "n_layer": 3, "n_head": HEADS},
+    "falcon": {"hidden_size": HIDDEN, "num_attention_heads": HEADS},
+    "phi": {"hidden_size": HIDDEN, "intermediate_size": WIDE, "num_attention_heads": HEADS},
+}
+
+
+def kept_bytes(model_type: str, config: dict[str, Any] | None = None, **settings: Any) -> int:
+    """Bytes that a layer in the middle of a small model keeps."""
+    model = {"model_type": model_type, "vocab_size": 100, **SIZES[model_type], **(config or {})}
+    if "n_layer" not in model:
+        model["num_hidden_layers"] = 3
+    fields = {"per_device_train_batch_size": BATCH, "max_length": LENGTH, "method": "full", "device": "cpu", **settings}
+    request = parse_request({"model": model, **fields})
+    architecture = read_architecture(model)
+    setup = resolve_setup(request, architecture)
+    kept: int = build_step(request, architecture, setup, BATCH, LENGTH).layers[1].kept
+    return kept
+
+
+def bf16(hidden: int, wide: int) -> int:
+    """Bytes of so many hidden-sized and MLP-sized tensors."""
+    return TOKENS * (hidden * HIDDEN + wide * WIDE) * 2
+
+
+def test_gpt_neox_keeps_qkv_for_the_values_and_rotated_queries_and_keys() -> None:
+    # input 1, norms 2, qkv 3 (v is a view of it), rotated q and k 2, attention output 1; up and its gelu
+    assert kept_bytes("gpt_neox") == bf16(9, 2) + 2 * STATISTICS + LOG_SUM_EXP
+
+
+def test_phi_has_one_norm_and_five_tensors_for_gelu_new() -> None:
+    # input 1, norm 1, q, k, v 3, attention output 1; up, 0.5 * up, tanh, 1 + tanh, the product
+    assert kept_bytes("phi") == bf16(6, 5) + STATISTICS + LOG_SUM_EXP
+
+
+def test_opt_keeps_dropout_masks_of_its_own_dtype_and_relu_keeps_its_result_alone() -> None:
+    # input 1, norms 2, scaled q, k, v 3, attention output 1, two dropout masks, hidden states between; relu's result
+    assert kept_bytes("opt") == bf16(10, 1) + 2 * STATISTICS + LOG_SUM_EXP
+
+
+def test_opt_without_dropout_has_no_masks() -> None:
+    assert kept_bytes("opt") - kept_bytes("opt", {"dropout": 0.0}) == bf16(2, 0)
+
+
+def test_gpt2_with_attention_dropout_takes_the_math_path_in_float32_on_the_cpu() -> None:
+    # input 1, norms 2, attention output 1, two dropout masks, hidden states between; gelu_new's five
+    # float32: copies of q, k, v for bmm; softmax, dropout mask and the product for each head
+    math = 3 * TOKENS * HIDDEN * 4 + 3 * SCORES * 4
+    assert kept_bytes("gpt2") == bf16(7, 5) + math + 2 * STATISTICS
+
+
+def test_gpt2_without_attention_dropout_takes_the_fused_kernel() -> None:
+    # as above, with the whole of qkv for the kernel's q, k and v, and its output and log-sum-exp
+    fused = bf16(3, 0) + LOG_SUM_EXP
+    assert kept_bytes("gpt2", {"attn_pdrop": 0.0}) == bf16(7, 5) + fused + 2 * STATISTICS
+
+
+def test_bloom_keeps_softmax_twice_and_copies_of_q_k_and_v() -> None:
+    # input 1, norms 2, q, k, v 3, attention output 1, hidden states between 1; up and its gelu
+    softmax = SCORES * (4 + 2)  # float32, and its 16-bit copy
+    assert kept_bytes("bloom") == bf16(8, 2) + softmax + 2 * STATISTICS
+
+
+def test_falcon_spreads_one_key_to_all_heads_on_the_math_path() -> None:
+    # input 1, norm 1, attention output 1; up and its gelu; float32: q, spread k and v, softmax
+    math = 3 * TOKENS * HIDDEN * 4 + SCORES * 4
+    assert kept_bytes("falcon") == bf16(3, 2) + math + STATISTICS
+
+
+@pytest.mark.parametrize("model_type", SIZES)
+def test_a_checkpoint_keeps_the_layers_input_alone(model_type: str) -> None:
+    assert kept_bytes(model_type, gradient_checkpointing=True) == bf16(1, 0)
