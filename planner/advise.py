@@ -1,6 +1,6 @@
 """The smallest changes that make a run fit, ranked by what they cost in time, quality or money."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from planner.answer import Plan
@@ -45,7 +45,11 @@ def advise(request: PlanRequest, plan: Plan) -> tuple[Suggestion, ...]:
     """
     if plan.verdict in (None, "fits"):
         return ()
-    single = [s for c in _settings(request) if (s := _try(request, plan, c)) is not None and _helps(s, plan)]
+    single = [
+        s
+        for c in (*_settings(request), *_shorter(request))
+        if (s := _try(request, plan, c)) is not None and _helps(s, plan)
+    ]
     chain = None if any(s.verdict == "fits" for s in single) else _chain(request, plan)
     cards = [s for s in (_smallest_card(request, plan), _more_cards(request, plan)) if s is not None]
     beyond = _beyond(request, plan, chain, {s.changes.get("gpu") for s in cards})
@@ -103,24 +107,36 @@ def _needed(plan: Plan) -> int:
 
 
 def _chain(request: PlanRequest, plan: Plan) -> Suggestion | None:
-    """The settings taken one after the other until the run fits; None where one alone is enough or all are not."""
-    changes: dict[str, object] = {}
-    labels: list[str] = []
+    """The settings taken one after the other until the run fits, shorter sequences only where they make it fit.
+
+    None where fewer than two of them help.
+    """
+    taken: list[_Change] = []
     best = _needed(plan)
     for change in _settings(request):
-        if changes.keys() & change.changes.keys():
+        if len(taken) == MAX_COMBINED or any(change.changes.keys() & other.changes.keys() for other in taken):
             continue
-        tried = _try(request, plan, _Change("", {**changes, **change.changes}, ""))
-        if tried is None or tried.device_bytes >= best:
+        tried = _try(request, plan, _together([*taken, change]))
+        if tried is None or best - tried.device_bytes <= MIN_SAVING_SHARE * best:
             continue
-        changes, best = {**changes, **change.changes}, tried.device_bytes
-        labels.append(change.label)
-        if tried.verdict == "fits" or len(labels) == MAX_COMBINED:
+        taken, best = [*taken, change], tried.device_bytes
+        if tried.verdict == "fits":
             break
-    if len(labels) < 2:
-        return None
-    label = ", ".join([labels[0], *(text[0].lower() + text[1:] for text in labels[1:])])
-    return _try(request, plan, _Change(label, changes, "the costs of each together"))
+    found = _try(request, plan, _together(taken)) if len(taken) > 1 else None
+    for change in _shorter(request):
+        tried = _try(request, plan, _together([*taken, change])) if taken else None
+        if tried is not None and tried.verdict == "fits" and (found is None or found.verdict != "fits"):
+            return tried
+    return found
+
+
+def _together(changes: Sequence[_Change]) -> _Change:
+    """Several changes as one."""
+    merged: dict[str, object] = {}
+    for change in changes:
+        merged |= change.changes
+    labels = [c.label if i == 0 else c.label[0].lower() + c.label[1:] for i, c in enumerate(changes)]
+    return _Change(", ".join(labels), merged, "the costs of each together")
 
 
 def _beyond(request: PlanRequest, plan: Plan, chain: Suggestion | None, offered: set[object]) -> list[Suggestion]:
@@ -163,6 +179,9 @@ def _settings(request: PlanRequest) -> Iterable[_Change]:
             {"quantization": {"upcast_unquantized": False}},
             "needs a stack that skips prepare_model_for_kbit_training's upcast",
         )
+
+
+def _shorter(request: PlanRequest) -> Iterable[_Change]:
     if request.max_length > 512:
         half = request.max_length // 2
         yield _Change(f"Sequences of {half:,} tokens", {"max_length": half}, "longer examples are cut or split")

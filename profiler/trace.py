@@ -5,6 +5,7 @@
 A deep model is traced at two shallow depths and extrapolated place by place (profiler/extrapolate.py).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
@@ -12,7 +13,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicO
 from planner.errors import RequestError
 from planner.schema import PlanRequest
 from profiler.build import build_model, check_supported, trainable_parameters
-from profiler.configs import build_config
+from profiler.configs import build_config, num_layers_of
 from profiler.extrapolate import extrapolate
 from profiler.fake import fake_world, make_fake, real_tensors
 from profiler.measure import follow_steps
@@ -20,15 +21,24 @@ from profiler.measured import Measured
 from profiler.optimizers import build_optimizer
 from profiler.slices import find_slices
 
+#: Told how far a trace is: parts done, parts in all, and what comes now.
+Say = Callable[[int, int, str], None]
 
-def trace(request: PlanRequest, num_layers: int | None = None, whole: bool = False) -> Measured:
+
+def trace(
+    request: PlanRequest, num_layers: int | None = None, whole: bool = False, say: Say = lambda *_: None
+) -> Measured:
     """Trace a request: all its layers, the first num_layers, or two slices that stand for them (the default)."""
     config = build_config(request, num_layers)
     notes = check_supported(request, config, traced=True)
     slices = None if whole or num_layers is not None else find_slices(request, config)
     if slices is None:
+        say(1, 2, f"tracing {num_layers_of(config)} layers")
         return _trace_config(request, config, notes)
-    small, large = (_trace_config(request, build_config(request, n), notes) for n in (slices.small, slices.large))
+    say(1, 3, f"tracing {slices.small} layers")
+    small = _trace_config(request, build_config(request, slices.small), notes)
+    say(2, 3, f"tracing {slices.large} layers")
+    large = _trace_config(request, build_config(request, slices.large), notes)
     return extrapolate(small, large, slices)
 
 

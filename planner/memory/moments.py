@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from planner.answer import CATEGORIES, Category, Phase, PhaseBytes, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
+from planner.memory.sharding import gathered_bytes, num_shards, share
 from planner.memory.states import StateBytes, gradient_bytes, state_bytes, step_workspace_bytes
 from planner.memory.step import Composition, Step
 from planner.memory.tape import ITEMSIZE
 from planner.memory.terms import entries, weight_terms
 from planner.optimizers import OPTIMIZERS, Optimizer
-from planner.memory.sharding import gathered_bytes, num_shards, share
 from planner.schema import PlanRequest
 
 PHASE_OF: dict[str, Phase] = {

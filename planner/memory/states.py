@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import prod
 
 from planner.memory.inventory import Item
+from planner.memory.sharding import share
 from planner.memory.tape import ITEMSIZE
 from planner.optimizers import Optimizer
-from planner.memory.sharding import share
 
 #: bitsandbytes keeps tensors of fewer elements in 32 bits (optim/optimizer.py, min_8bit_size).
 MIN_8BIT_NUMEL = 4096

@@ -13,10 +13,10 @@ from planner.architecture.blocks import Architecture, Block
 from planner.memory.dims import Dims, Number, block_dims, block_roles, block_shape, model_dims, model_shape, value
 from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
+from planner.memory.sharding import num_shards, share
 from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
 from planner.memory.tape import Monomial, Snapshot
 from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
-from planner.memory.sharding import num_shards, share
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}

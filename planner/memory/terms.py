@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from planner.answer import Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup, constants_bytes, packed_bytes
+from planner.memory.sharding import share
 from planner.memory.states import StateBytes
 from planner.memory.step import Composition, Part
 from planner.memory.tape import ITEMSIZE, Monomial
 from planner.optimizers import Optimizer
-from planner.memory.sharding import share
 
 TORCH = "torch 2.13 derivatives.yaml"
 AUTOGRAD = "torch 2.13 autograd accumulate_grad.h"

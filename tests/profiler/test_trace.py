@@ -77,6 +77,12 @@ def test_fewer_layers_can_be_asked_for() -> None:
     assert one.total_params < two.total_params
 
 
+def test_progress_is_told() -> None:
+    told: list[tuple[int, int, str]] = []
+    trace(DEEP["full: gradients grow backward"], say=lambda *news: told.append(news))
+    assert told == [(1, 3, "tracing 3 layers"), (2, 3, "tracing 4 layers")]
+
+
 def test_what_is_traced_differently_is_said() -> None:
     traced = trace(request(method="lora", attn_implementation="flash_attention_2", device="cuda"))
     assert traced.notes == (
