@@ -30,7 +30,7 @@ def main() -> int:
         _write(out, {"progress": {"done": done, "of": of, "what": what}})
 
     try:
-        answer = run_trace(parse_request(task["request"]), bool(task.get("full")), say)
+        answer = run_trace(parse_request(task["request"]), str(task["name"]), bool(task.get("full")), say)
     except PlannerError as error:
         _write(out, {"error": {"message": error.message, "field": error.field}})
     except MemoryError:
@@ -48,7 +48,7 @@ def _write(out: TextIO, message: dict[str, Any]) -> None:
     out.flush()
 
 
-def run_trace(request: PlanRequest, full: bool, say: Say) -> dict[str, Any]:
+def run_trace(request: PlanRequest, name: str, full: bool, say: Say) -> dict[str, Any]:
     """The answer of `trace --json`: the plan's names where both measure the same thing."""
     say(0, 3, "importing torch, transformers, peft and bitsandbytes")
     from profiler.trace import trace
@@ -56,15 +56,16 @@ def run_trace(request: PlanRequest, full: bool, say: Say) -> dict[str, Any]:
     traced = trace(request, whole=full, say=say).as_dict()
     traced["peak_phase"] = PHASES.get(traced["peak_phase"], traced["peak_phase"])
     traced["timeline"] = {PHASES.get(phase, phase): live for phase, live in traced["timeline"].items()}
-    live = {f"{category}_bytes": size for category, size in traced["live_bytes"].items()}
+    live = {f"{category}_bytes": size for category, size in traced["live_bytes"].items() if category != "weights"}
     return {
         "id": request.id,
+        "model": name,
         "level": "trace",
         "method": request.method,
         "hardware": "fake tensors on the CPU: no weights, no GPU",
         "versions": versions(),
         "steps": 2,
-        "live_by_category": live,
+        **live,
         **traced,
     }
 

@@ -85,8 +85,8 @@ def suggestions(result: Answer) -> None:
     """What would make it fit, as buttons that apply the change; what only helps stands apart."""
     if not result.suggestions:
         return
-    enough = [s for s in result.suggestions if s.verdict != "does not fit"]
-    helpful = [s for s in result.suggestions if s.verdict == "does not fit"]
+    enough = [s for s in result.suggestions if s.verdict == "fits"]
+    helpful = [s for s in result.suggestions if s.verdict != "fits"]
     st.subheader("Make it fit", anchor=False)
     if enough:
         _suggestion_grid(enough, "enough")

@@ -9,10 +9,11 @@ from planner.catalog import find_gpu
 from planner.cli.boundary import DOES_NOT_FIT, FITS
 from planner.cli.options import json_option, request_fields, request_options
 from planner.cli.output import print_json, print_report
+from planner.cli.request import request_of
 from planner.errors import RequestError
 from planner.estimate import estimate
 from planner.report import plan_report
-from planner.schema import PlanRequest, parse_request
+from planner.schema import PlanRequest
 
 
 @click.command("plan")
@@ -33,7 +34,7 @@ def command(model: str | None, request_file: str | None, batch_file: str | None,
         from planner.cli.batch import run_batch
 
         return run_batch(batch_file)
-    request = parse_request(_with_file(request_file, fields))
+    request = request_of(request_file, fields)
     plan = estimate(request)
     _show(request, plan, as_json)
     return DOES_NOT_FIT if plan.verdict == "does not fit" else FITS
@@ -43,32 +44,6 @@ def _only_batch(fields: dict[str, Any], request_file: str | None) -> None:
     if fields or request_file is not None:
         given = ", ".join(["--request"] if request_file is not None else fields)
         raise RequestError(f"--batch goes alone (given: {given}): each line of its file is a whole request")
-
-
-def _with_file(path: str | None, fields: dict[str, Any]) -> dict[str, Any]:
-    if path is None:
-        return _checked(fields)
-    from planner.cli.files import read_request
-
-    return _merged(read_request(path), fields)
-
-
-def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """Refuse with the flag's name what a file would be refused for with the field's."""
-    if "model" not in fields:
-        raise RequestError("MODEL is missing: give a model and --method, --request FILE, or --batch FILE", "model")
-    if "method" not in fields:
-        raise RequestError("--method is missing: give full, lora or qlora (`tunebudget fit` compares them)", "method")
-    return fields
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` put into `base`, settings of sub-models one by one."""
-    merged = dict(base)
-    for name, value in over.items():
-        old = merged.get(name)
-        merged[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
 
 
 def _show(request: PlanRequest, plan: Plan, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from planner.cli.boundary import exit_code, reader_gone
 COMMANDS = {
     "fit": "Will it fit on this GPU, how much fits, and what to change.",
     "plan": "The whole estimate of one request, or of a stream of them.",
+    "trace": "The real libraries' memory for a request, without weights and without a GPU.",
     "compare": "Methods and GPUs side by side for one model.",
     "models": "The catalogue's models: all, those that match, or one in detail.",
     "gpus": "The catalogue's GPUs: all, or those that match.",

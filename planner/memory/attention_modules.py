@@ -188,12 +188,24 @@ def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Val
     mask = mask or _causal_mask(t, query.dtype)
     scores: Shape = (*query.shape[:3], "S")
     attn = batched(c, query, ops.scale(t, transposed(t, key_acc), "scaled key"), scores, "scores")
-    attn = add_mask(t, attn, mask.dtype)
-    attn = ops.softmax(t, attn)
+    if t.observed:  # attn.add under a dispatch mode, attn.add_ without
+        attn = add_mask(t, attn, mask.dtype)
+    attn = _safe_softmax(c, attn)
     attn = dropout(c, attn, drops)
     weights = ops.to(t, attn, origin_dtype, "attention weights")
     out = ops.to(t, batched(c, attn, value_acc, query.shape, "attention output"), origin_dtype, "attention output")
     del weights
+    return out
+
+
+def _safe_softmax(c: Context, x: Value) -> Value:
+    """at::_safe_softmax: rows that are masked throughout become zeros; the CPU's storages show its result alone."""
+    t = c.tape
+    if c.structure.device == "cpu":
+        return ops.softmax(t, x)
+    inner = t.allocate(x.shape, x.dtype, "softmax"), t.allocate(x.shape, "bool", "masked")
+    out = ops.softmax(t, x)
+    del inner
     return out
 
 

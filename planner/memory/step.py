@@ -221,7 +221,8 @@ class Step:
             running = running + count * layer.saved
         found, count = runs[where]
         before = [*runs[:where], (found, count - 1)]
-        pieces = ((model, tape.shared | named, 1), *_counted(before, "saved"), *_pieces(found.part, found.forward_at))
+        shared = tape.shared | named if where or count > 1 else tape.shared
+        pieces = ((model, shared, 1), *_counted(before, "saved"), *_pieces(found.part, found.forward_at))
         yield Composition("forward", highest, pieces, "none")
         all_saved = sum(count * layer.saved for layer, count in runs)
         for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):

@@ -353,11 +353,11 @@ class Tape:
             grads = buffers.pop(node)
             saved = [self._unpack(h) for h in node.saved]
             outputs = list(node.backward(*grads, *saved))
+            edges = node.edges
+            self._validate(edges, outputs)
             del grads, saved
             node.saved = []
-            edges = node.edges
             del node
-            self._validate(edges, outputs)
             for position, edge in enumerate(edges):
                 grad, outputs[position] = outputs[position], None
                 if grad is None or not edge.wanted:

@@ -140,6 +140,8 @@ def sdpa(c: Context, query: Value, key: Value, value: Value) -> Value:
     drops = alibi and block.attention_dropout
     if t.autocast:
         query, key, value = (modules.autocast(t, v) for v in (query, key, value))
+    if c.structure.attention == "flash_attention_2":
+        return ops.view(t, modules.fused_attention(t, query, key, value), ("B", "S", "heads", "head_dim"))
     mask = t.external(SCORES, query.dtype) if alibi else t.allocate(("B", 1, "S", "S"), query.dtype, "attention mask")
     if key.shape != query.shape or (drops and c.structure.device == "cpu"):
         return merge_heads(t, math_attention(c, query, key, value, mask, drops))
@@ -179,7 +181,8 @@ def scaled_in_place(t: Tape, x: Value) -> Value:
 def embed(c: Context) -> Value:
     """FalconModel.forward up to the layers."""
     inputs_embeds = head.token_embedding(c)
-    c.forward_only.append(mask_of(c))
+    if c.structure.attention != "flash_attention_2":
+        c.forward_only.append(mask_of(c))
     if c.structure.block.position == "alibi":
         unused_tables(c)
     else:
