@@ -198,11 +198,12 @@ def _optimizers(request: PlanRequest) -> Iterable[_Change]:
 
 def _methods(request: PlanRequest) -> Iterable[_Change]:
     """Other ways of training, which change what is learnt."""
-    save: dict[str, object] = {"gradient_checkpointing": True}
+    save: dict[str, object] = {} if request.gradient_checkpointing else {"gradient_checkpointing": True}
+    also = ", with gradient checkpointing" if save else ""
     if request.method == "full":
-        yield _Change("LoRA instead of full fine-tuning", {"method": "lora", **save}, "trains adapters only")
+        yield _Change(f"LoRA instead of full fine-tuning{also}", {"method": "lora", **save}, "trains adapters only")
     if request.method != "qlora":
-        yield _Change("QLoRA: a 4-bit base", {"method": "qlora", **save}, "4-bit base, slower steps")
+        yield _Change(f"QLoRA: a 4-bit base{also}", {"method": "qlora", **save}, "4-bit base, slower steps")
 
 
 def _smallest_card(request: PlanRequest, plan: Plan) -> Suggestion | None:

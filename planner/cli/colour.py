@@ -1,8 +1,10 @@
 """Writes a report on a terminal; imported only there, because rich takes time to import."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
@@ -44,3 +46,15 @@ def _cell(cell: str, column: Column) -> RichText:
     if column.kind == "bar":
         return RichText(cell.replace("#", "\u2588"), "blue")
     return RichText(cell, _STYLES.get(cell, ""))
+
+
+@contextmanager
+def terminal_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on stderr, gone at its end; the function given tells it: done, of, what comes now."""
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(done: int, of: int, what: str) -> None:
+            bar.update(task, completed=done, total=of, description=what)
+
+        yield show

@@ -1,7 +1,7 @@
 """``trace``: the real libraries' memory for a request, on fake tensors, in a child process; beside the plan."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,18 +85,12 @@ def _show_comparison(request: PlanRequest, answer: dict[str, Any], as_json: bool
 
 
 @contextmanager
-def progress_bar() -> Iterator[Any]:
-    """A line on stderr that a terminal shows as a bar; nothing where stderr is no terminal."""
+def progress_bar() -> Iterator[Callable[[Progress], None] | None]:
+    """A bar on stderr where that is a terminal; None elsewhere."""
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
+    from planner.cli.colour import terminal_bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(progress: Progress) -> None:
-            bar.update(task, completed=progress.done, total=progress.of, description=progress.what)
-
-        yield show
+    with terminal_bar() as show:
+        yield lambda progress: show(progress.done, progress.of, progress.what)

@@ -24,6 +24,7 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "rotary_dim": rotary,
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
+        "embed_width": architecture.head.in_features if architecture.head else 0,
         "heads": attention.num_heads if attention else 0,
         "head_dim": attention.head_dim if attention else 0,
         "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
@@ -136,6 +137,7 @@ def model_shape(architecture: Architecture) -> BlockShape:
     return BlockShape(
         sliding=any(w is not None for w in windows),
         full=any(w is None for w in windows),
+        projected_embeddings=any(linear.leaf == "project_in" for linear in architecture.linears),
         post_norm=any(b.norm_order == "post" for b in architecture.blocks),
         position=architecture.blocks[0].attention.position if architecture.blocks[0].attention else "none",
     )

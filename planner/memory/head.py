@@ -41,8 +41,8 @@ def cos_and_sin(c: Context, dtype: str | None = None) -> None:
     t, dtype = c.tape, dtype or c.hidden_dtype
     before, t.scope = t.scope, f"{t.scope}rotary_emb: "
     c.tables += [
-        t.allocate(("S", "rotary_dim"), dtype, "cos"),
-        t.allocate(("S", "rotary_dim"), dtype, "sin"),
+        t.allocate(("S", "rotary_dim"), dtype, "cos", "activations"),
+        t.allocate(("S", "rotary_dim"), dtype, "sin", "activations"),
     ]
     t.scope = before
 
@@ -64,7 +64,7 @@ def lm_head(c: Context, hidden: Value) -> Value:
         c.forward_only.clear()
     if c.structure.loss == "fused":
         return hidden
-    weight = c.parameter("head.weight", ("vocab", "hidden"))
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
     bias = c.parameter("head.bias", ("vocab",)) if c.structure.head_bias else None
     return dense(t, hidden, weight, bias, ("vocab",))
 

@@ -38,6 +38,7 @@ class BlockShape:
     norm_top_k: the weights of the chosen experts are made to add up to one.
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
     num_norms, post_norm: norms over the hidden size in a layer, and whether they follow its parts.
+    projected_embeddings: the embeddings' width is not the hidden size (opt-350m).
     matmul_linears: the linears are Falcon's subclass, whose forward is a matmul and an addition.
     """
 
@@ -61,6 +62,7 @@ class BlockShape:
     num_norms: int = 2
     post_norm: bool = False
     matmul_linears: bool = False
+    projected_embeddings: bool = False
     roles: Roles = Roles()
 
 

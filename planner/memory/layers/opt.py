@@ -9,13 +9,13 @@ from planner.memory.layernorm_modules import (
     add_positions,
     layer_norm,
     loss_of,
-    norm_and_loss,
     position_embedding,
     residual_dropout,
 )
 from planner.memory.modules import Context, linear
 from planner.memory.tape import Shape, Value
 
+NARROW: Shape = ("embed_width",)
 TOKENS: Shape = ("B", "S", "hidden")
 HEADS: Shape = ("B", "heads", "S", "head_dim")
 
@@ -62,19 +62,24 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
 def embed(c: Context) -> Value:
     """OPTDecoder.forward up to the layers: positions are counted from a mask, one row a sequence."""
     t = c.tape
-    inputs_embeds = head.token_embedding(c)
+    projected = c.structure.block.projected_embeddings
+    inputs_embeds = head.token_embedding(c, width=NARROW if projected else HIDDEN)
     if c.structure.mask != "padded":
         c.model_locals.append(t.allocate(("B", "S"), "float32", "mask of ones"))
     c.forward_only.append(t.allocate(("B", "S"), "int64", "position ids"))
     head.causal_mask(c)
     pos_embeds = position_embedding(c, "embed_positions.weight", t.allocate(("B", "S"), "int64", "offset positions"))
+    if projected:
+        inputs_embeds = linear(c, inputs_embeds, "project_in", HIDDEN, NARROW)
     hidden_states = add_positions(t, inputs_embeds, pos_embeds)
     c.model_locals += [inputs_embeds, pos_embeds]
     return hidden_states
 
 
 def loss(c: Context, hidden_states: Value) -> Value:
-    """The final norm where norms come first, the head and the loss."""
-    if c.structure.block.post_norm:
-        return loss_of(c, hidden_states)
-    return norm_and_loss(c, hidden_states, "final_layer_norm")
+    """The final norm where norms come first, the projection to the embeddings' width, the head and the loss."""
+    if not c.structure.block.post_norm:
+        hidden_states = layer_norm(c, hidden_states, "final_layer_norm")
+    if c.structure.block.projected_embeddings:
+        hidden_states = linear(c, hidden_states, "project_out", NARROW, HIDDEN)
+    return loss_of(c, hidden_states)

@@ -19,6 +19,7 @@ REQUEST_FLAGS = frozenset(
 FLAGS = {
     "fit": REQUEST_FLAGS | {"--json"},
     "plan": REQUEST_FLAGS | {"--json", "--request", "--batch"},
+    "trace": REQUEST_FLAGS | {"--json", "--request", "--full", "--compare", "--time-limit"},
     "compare": (REQUEST_FLAGS - {"--method"}) | {"--json", "--methods"},
     "models": {"--json"},
     "gpus": {"--json"},

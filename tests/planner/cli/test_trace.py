@@ -1,0 +1,59 @@
+"""``trace`` end to end on a tiny model: the child runs the real libraries, the plan stands beside the trace."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from planner.cli.root import tunebudget
+
+pytest.importorskip("torch", reason="trace runs the real libraries")
+pytest.importorskip("bitsandbytes", reason="trace runs the real libraries")
+pytestmark = pytest.mark.torch
+
+TINY = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+}
+
+
+def run(tmp_path, *flags: str):
+    (tmp_path / "config.json").write_text(json.dumps(TINY))
+    args = ["trace", str(tmp_path), "--method", "lora", "--max-length", "64", "--device", "cpu", *flags]
+    return CliRunner().invoke(tunebudget, args)
+
+
+def test_the_trace_and_the_plan_agree(tmp_path) -> None:
+    result = run(tmp_path, "--compare", "--json")
+    assert result.exit_code == 0, result.stderr
+    answer = json.loads(result.stdout)
+    trace, plan = answer["trace"], answer["plan"]
+    assert trace["level"] == "trace"
+    assert trace["weights_bytes"] == plan["weights_bytes"]
+    assert trace["steady_bytes"] == plan["steady_bytes"]
+    assert trace["peak_bytes"] == pytest.approx(plan["peak_bytes"], rel=1e-4)
+    assert sum(trace["live_bytes"].values()) == trace["peak_bytes"]
+    assert len(answer["comparison"]["largest"]) <= 3
+
+
+def test_slices_and_all_layers_give_the_same_peak(tmp_path) -> None:
+    sliced, full = run(tmp_path, "--json"), run(tmp_path, "--json", "--full")
+    assert json.loads(sliced.stdout)["peak_bytes"] == json.loads(full.stdout)["peak_bytes"]
+
+
+def test_a_person_reads_the_peak_first(tmp_path) -> None:
+    result = run(tmp_path, "--compare")
+    assert result.exit_code == 0
+    assert "of tensors (traced)" in result.stdout.splitlines()[0]
+    assert "Plan beside trace" in result.stdout
+
+
+def test_what_the_libraries_refuse_is_one_line(tmp_path) -> None:
+    result = run(tmp_path, "--loss", "fused")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
