@@ -209,8 +209,10 @@ def _methods(request: PlanRequest) -> Iterable[_Change]:
 def _smallest_card(request: PlanRequest, plan: Plan) -> Suggestion | None:
     """The card with the least memory on which the run fits as it is."""
     assert plan.usable_bytes is not None
+    # what is needed hardly depends on the card: cards that are clearly too small are not tried one by one
+    at_least = max(plan.usable_bytes + 1, int(0.95 * needed_bytes(compute_memory(request))))
     for gpu in sorted(list_gpus(), key=lambda g: g.usable_bytes):
-        if gpu.usable_bytes <= plan.usable_bytes or gpu.vendor != "nvidia":
+        if gpu.usable_bytes < at_least or gpu.vendor != "nvidia":
             continue
         tried = _try(request, plan, _Change(f"One {gpu.name}", {"gpu": gpu.key}, "another card"))
         if tried is not None and tried.verdict == "fits":

@@ -9,7 +9,7 @@ from planner.memory.sharding import gathered_bytes, num_shards, share
 from planner.memory.states import StateBytes, gradient_bytes, state_bytes, step_workspace_bytes
 from planner.memory.step import Composition, Step
 from planner.memory.tape import ITEMSIZE
-from planner.memory.terms import entries, weight_terms
+from planner.memory.terms import weight_terms
 from planner.optimizers import OPTIMIZERS, Optimizer
 from planner.schema import PlanRequest
 
@@ -114,8 +114,9 @@ def by_category(moment: Moment, static: Static, runtime: int) -> dict[Category, 
     live: dict[Category, int] = dict.fromkeys(CATEGORIES, 0)
     live["weights"], live["runtime"] = static.weights, runtime
     live["gradients"], live["optimizer"], live["workspace"] = moment.gradients, moment.states, moment.workspace
-    for (_, category, monomial), coefficient, times, part in entries(moment.composition):
-        live[category] += coefficient * times * part.of(monomial)
+    for part, held, times in moment.composition.pieces if moment.composition is not None else ():
+        for category, monomial, coefficient in held.groups:
+            live[category] += coefficient * times * part.of(monomial)
     return live
 
 

@@ -15,8 +15,8 @@ from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
 from planner.memory.sharding import num_shards, share
 from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
-from planner.memory.tape import Monomial, Snapshot
-from planner.memory.taped import Live, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
+from planner.memory.tape import Key, Live, Monomial, Snapshot
+from planner.memory.taped import Peaks, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
@@ -36,7 +36,7 @@ class Part:
 
     def total(self, live: Live) -> Number:
         """Bytes of what is live."""
-        return sum(coefficient * self.of(key[2]) for key, coefficient in live.items())
+        return sum(coefficient * self.of(monomial) for _, monomial, coefficient in live.groups)
 
     def highest(self, peaks: Peaks) -> tuple[Number, Snapshot | None]:
         """The largest candidate, and which one it is (None where sizes are arrays)."""
@@ -213,15 +213,16 @@ class Step:
         running = model.total(tape.shared)
         highest, where = running, 0
         named = self._named_embeddings()
+        named_bytes = model.total(named)
         for i, (layer, count) in enumerate(runs):
             moment = running + (count - 1) * layer.saved + layer.forward
             if i or count > 1:
-                moment = moment + model.total(named)
+                moment = moment + named_bytes
             highest, where = _higher(highest, where, moment, i)
             running = running + count * layer.saved
         found, count = runs[where]
         before = [*runs[:where], (found, count - 1)]
-        shared = tape.shared | named if where or count > 1 else tape.shared
+        shared = Live(tape.shared | named) if named and (where or count > 1) else tape.shared
         pieces = ((model, shared, 1), *_counted(before, "saved"), *_pieces(found.part, found.forward_at))
         yield Composition("forward", highest, pieces, "none")
         all_saved = sum(count * layer.saved for layer, count in runs)
@@ -232,7 +233,7 @@ class Step:
     def _named_embeddings(self) -> Live:
         """The first layer's input, which a local of the model's forward names, where that layer does not save it."""
         saved = any(label == "layer input" for label, _, _ in self.runs[0][0].tape.saved)
-        return {} if saved else self.tape.inputs_embeds
+        return Live() if saved else self.tape.inputs_embeds
 
     def _backward(self) -> Iterable[Composition]:
         model, tape, runs = self.model, self.tape, self.runs
@@ -260,19 +261,24 @@ class Step:
         found, count = runs[i]
         gone = {key for later in range(i + 1, len(runs)) for key in self._last_used(later)}
         pieces = (
-            (self.model, {k: c for k, c in self.tape.shared_backward.items() if k not in gone}, 1),
+            (self.model, self._without(gone), 1),
             *_counted([*runs[:i], (found, count - done - 1)], "kept"),
             *_pieces(found.part, found.backward_at),
             *_counted([(found, done), *runs[i + 1 :]], "gradients"),
         )
         return Composition("backward layers", highest, pieces, "growing")
 
+    def _without(self, gone: set[Key]) -> Live:
+        """What the model holds while layers run backward, less what the later ones have used last."""
+        held = self.tape.shared_backward
+        return Live({key: c for key, c in held.items() if key not in gone}) if gone else held
+
     def _last_used(self, run: int) -> Live:
         """What the model made for one kind of layer, if `run` is the first of them: let go after its backward."""
         kind = self.runs[run][0].kind
         if not kind or any(layer.kind == kind for layer, _ in self.runs[:run]):
-            return {}
-        return {key: c for key, c in self.tape.shared_backward.items() if key[0].startswith(kind)}
+            return Live()
+        return Live({key: c for key, c in self.tape.shared_backward.items() if key[0].startswith(kind)})
 
 
 Where = TypeVar("Where")
@@ -290,7 +296,7 @@ def _pieces(part: Part, snapshot: Snapshot | None) -> tuple[tuple[Part, Live, in
 
 
 #: The gradients a layer leaves, as one entry: its bytes after sharding are the symbol's value.
-LEFT: Live = {("gradients", "gradients", ("layer_gradients",)): 1}
+LEFT = Live({("gradients", "gradients", ("layer_gradients",)): 1})
 
 
 def _counted(runs: Iterable[tuple[Layer, int]], attribute: str) -> list[tuple[Part, Live, int]]:

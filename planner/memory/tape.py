@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 Shape = tuple[str | int, ...]
@@ -29,12 +30,27 @@ ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "bool": 1, "u
 STEP_LEAVES = ("checkpoint.input", "embeddings")
 
 
+Group = tuple[Category, Monomial, int]
+
+
+class Live(dict[Key, int]):
+    """Bytes per (label, category, monomial) of what is live."""
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The same with labels added up: what sums need, once for all requests of a structure."""
+        total: dict[tuple[Category, Monomial], int] = {}
+        for (_, category, monomial), coefficient in self.items():
+            total[category, monomial] = total.get((category, monomial), 0) + coefficient
+        return tuple((category, monomial, coefficient) for (category, monomial), coefficient in total.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What was live at one local maximum: bytes per (label, category, monomial)."""
 
     phase: str
-    live: dict[Key, int]
+    live: Live
 
     def merged(self) -> dict[Monomial, int]:
         """Bytes per monomial, labels added up."""
@@ -189,7 +205,7 @@ class Tape:
     def snapshot(self) -> None:
         """Keep what is live now as a candidate for the peak."""
         self._rising = False
-        self.snapshots.append(Snapshot(self.phase, dict(self.live)))
+        self.snapshots.append(Snapshot(self.phase, Live(self.live)))
 
     def allocate(self, shape: Shape, dtype: str, label: str = "", category: Category | None = None) -> Value:
         """A new tensor of `shape`."""
@@ -286,10 +302,14 @@ class Tape:
             self._packing = None
 
     def _unpack(self, holder: Holder) -> Value | None:
+        """The saved tensor: a node lets go of it after its gradients are validated; a checkpoint's, once unpacked."""
         frame = holder.frame
-        if holder.value is None and frame is not None and not frame.recomputed:
+        if frame is None:
+            return holder.value
+        if holder.value is None and not frame.recomputed:
             self._recompute(frame)
-        return holder.value
+        value, holder.value = holder.value, None
+        return value
 
     def _recompute(self, frame: Frame) -> None:
         frame.recomputed = True
@@ -353,9 +373,10 @@ class Tape:
             grads = buffers.pop(node)
             saved = [self._unpack(h) for h in node.saved]
             outputs = list(node.backward(*grads, *saved))
+            del saved
             edges = node.edges
             self._validate(edges, outputs)
-            del grads, saved
+            del grads
             node.saved = []
             del node
             for position, edge in enumerate(edges):

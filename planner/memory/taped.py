@@ -9,9 +9,7 @@ from types import ModuleType
 from planner.memory.layers import family_module
 from planner.memory.modules import Context
 from planner.memory.structure import Structure
-from planner.memory.tape import Key, Monomial, Snapshot, Tape, Value
-
-Live = dict[Key, int]
+from planner.memory.tape import Key, Live, Monomial, Snapshot, Tape, Value
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def tape_layer(s: Structure) -> TapedLayer:
     if out.node is not None:
         _backward(t, out, t.allocate(("B", "S", "hidden"), out.dtype, "gradient of hidden states"))
     received.clear()
-    return TapedLayer(saved, kept, dict(t.live), Peaks.of(forward), Peaks.of(t.snapshots))
+    return TapedLayer(saved, kept, Live(t.live), Peaks.of(forward), Peaks.of(t.snapshots))
 
 
 def _run_forward(t: Tape, c: Context, layer: Callable[..., Value], hidden: Value) -> Value:
@@ -112,7 +110,7 @@ def _backward(t: Tape, out: Value, grad: Value) -> None:
 
 def _kept(t: Tape, out: Value) -> Live:
     """What a layer holds after its forward: activations, whether saved by the graph or held by a checkpoint."""
-    kept: Live = {}
+    kept = Live()
     for (label, _, monomial), coefficient in _without(t, out).items():
         key: Key = (label, "activations", monomial)
         kept[key] = kept.get(key, 0) + coefficient
@@ -121,11 +119,11 @@ def _kept(t: Tape, out: Value) -> Live:
 
 def _without(t: Tape, *values: Value) -> Live:
     """What is live, less the storages of `values`."""
-    live = dict(t.live)
+    live = Live(t.live)
     for value in values:
         if value.storage is not None:
             live[value.storage.key] -= value.storage.coefficient
-    return {key: coefficient for key, coefficient in live.items() if coefficient}
+    return Live({key: coefficient for key, coefficient in live.items() if coefficient})
 
 
 @lru_cache(maxsize=4096)
@@ -168,7 +166,7 @@ def tape_model(s: Structure) -> TapedModel:
         Peaks.of(backward_head),
         shared_backward,
         Peaks.of(t.snapshots),
-        dict(t.live),
+        Live(t.live),
         inputs_embeds,
     )
 
@@ -176,5 +174,5 @@ def tape_model(s: Structure) -> TapedModel:
 def _named(c: Context, embedded: Value) -> Live:
     storage = embedded.storage
     if storage is None or not any(value is embedded for value in c.model_locals):
-        return {}
-    return {storage.key: storage.coefficient}
+        return Live()
+    return Live({storage.key: storage.coefficient})
