@@ -52,3 +52,13 @@ def test_the_help_needs_no_model(module: str) -> None:
 )
 def test_no_command_loads_a_heavy_module(command: str) -> None:
     assert loaded(COMMAND, *command.split()) == "[]"
+
+
+def test_a_first_start_asks_for_nothing() -> None:
+    """Streamlit asks for an email address at its first start, before it serves a page, unless it is told not to."""
+    import tomllib
+
+    config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert config["server"]["showEmailPrompt"] is False
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["server"]["address"] == "127.0.0.1"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from planner.memory import moe_ops, ops
-from planner.memory.modules import Context, dense
+from planner.memory.modules import Context, autocast, dense
 from planner.memory.tape import Shape, Value
 
 HIDDEN: Shape = ("hidden",)
@@ -48,6 +48,8 @@ def router_weight(c: Context) -> Value:
         return weight
     a = c.parameter(f"{GATE}.lora_A", ("r", *HIDDEN), True, s.adapter_dtype)
     b = c.parameter(f"{GATE}.lora_B", ("experts", "r"), True, s.adapter_dtype)
+    if t.autocast:
+        a, b = autocast(t, a), autocast(t, b)
     delta = ops.scale(t, ops.matmul(t, b, a, shape, "router delta"), "router delta")
     return ops.add(t, ops.to(t, delta, weight.dtype), weight, "router weight")
 
