@@ -96,16 +96,28 @@ def step_workspace_bytes(optimizer: Optimizer, items: Sequence[Item], device: st
     """Temporaries of optimizer.step() at their largest.
 
     torch's foreach AdamW takes the square root of all second moments at once: one copy of that list
-    (optim/adamw.py _multi_tensor_adamw); on the CPU it goes tensor by tensor with two temporaries of the largest.
+    (optim/adamw.py _multi_tensor_adamw); on the CPU it goes tensor by tensor (_single_tensor_adamw).
     """
     trainable = [i for i in items if i.trainable]
     if optimizer.name == "adamw_torch":
         if device == "cpu":
-            return max((2 * i.numel * ITEMSIZE[i.dtype] for i in trainable), default=0)
+            return _single_tensor_workspace(trainable)
         return gradient_bytes(items)
     if optimizer.state_format == "factored":
         return max((_adafactor_workspace(i) for i in trainable), default=0)
     return 0
+
+
+def _single_tensor_workspace(trainable: Sequence[Item]) -> int:
+    """A tensor's square root and its quotient; the name `denom` keeps the quotient of the tensor before meanwhile."""
+    layers = [i for i in trainable if ".*." in i.name]
+    first = [i for i in trainable if i.role == "embedding"]
+    rest = [i for i in trainable if ".*." not in i.name and i.role != "embedding"]
+    largest = before = 0
+    for item in (*first, *layers, *layers, *rest):
+        size = item.numel * ITEMSIZE[item.dtype]
+        largest, before = max(largest, before + 2 * size), size
+    return largest
 
 
 def _adafactor_workspace(item: Item) -> int:

@@ -164,6 +164,7 @@ class Tape:
 
     observed: a TorchDispatchMode follows the run, as profiler.measure does on the CPU: isTensorSubclassLike is then
     true of every tensor, and autograd adds gradients up out of place.
+    tied: the leaf with two uses, embedding and head: its gradient is added to an earlier step's when both are there.
     """
 
     def __init__(self, phase: str = "forward", gradients_exist: bool = False):
@@ -176,6 +177,7 @@ class Tape:
         self.category: Category = "workspace"
         self.grad_enabled = True
         self.gradients: dict[str, Value] = {}
+        self.tied = ""
         self.autocast: str | None = None
         self.cast_cache: dict[str, Value] = {}
         self._rising = False
@@ -423,6 +425,9 @@ class Tape:
 
     def accumulate_grad(self, leaf: str, grad: Value) -> None:
         """AccumulateGrad: keep the gradient (stolen, or cloned where it is shared); add in place to an older one."""
+        if self.gradients_exist and leaf == self.tied:
+            self._add_tied(leaf, grad)
+            return
         if leaf in self.gradients or (self.gradients_exist and leaf not in STEP_LEAVES):
             self._add_to_leaf(leaf, grad)
             return
@@ -431,6 +436,17 @@ class Tape:
         assert grad.storage is not None
         grad.storage.move("gradients")
         self.gradients[leaf] = grad
+
+    def _add_tied(self, leaf: str, grad: Value) -> None:
+        """The input buffer of AccumulateGrad: the first gradient waits there for the second."""
+        waiting = self.gradients.pop(leaf, None)
+        if waiting is None:
+            self.gradients[leaf] = grad
+            return
+        buffer: list[Value | None] = [waiting]
+        del waiting
+        self._accumulate(buffer, 0, grad)
+        self._add_to_leaf(leaf, grad)
 
     def _add_to_leaf(self, leaf: str, grad: Value) -> None:
         """accumulate_grad.h: in place, unless observed."""

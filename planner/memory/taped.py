@@ -131,6 +131,7 @@ def tape_model(s: Structure) -> TapedModel:
     """Run the model around its layers: embed, then head and loss, their backward, the embedding's backward."""
     family: ModuleType = family_module(s.family)
     t = Tape("forward", s.gradients_exist)
+    t.tied = "head.weight" if s.tied and s.train_base else ""
     c = Context(t, s)
     embedded = family.embed(c)
     t.snapshot()
@@ -156,7 +157,6 @@ def tape_model(s: Structure) -> TapedModel:
         held = [c] if s.checkpointing == "reentrant" else []  # CheckpointFunction holds its arguments with the graph
         del c
         _backward(t, embedded, t.allocate(("B", "S", "hidden"), dtype, "gradient of hidden states"))
-        held.clear()
         held.clear()
     return TapedModel(
         Peaks.of(embed),

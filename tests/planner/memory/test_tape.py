@@ -211,6 +211,18 @@ def test_with_gradients_of_an_earlier_step_new_ones_are_added_and_freed() -> Non
     assert t.gradients == {} and units(t.live, "gradients") == 0
 
 
+def test_with_gradients_of_an_earlier_step_a_tied_weights_two_are_added_first() -> None:
+    for tied, expected in (("", 4), ("w", 5)):
+        t = Tape(gradients_exist=True)
+        t.tied = tied
+        x, _ = t.boundary(N, "float32", True, "x")
+        weight = t.external(N, "float32", True, leaf="w")
+        run_backward(t, ops.add(t, ops.scale(t, ops.mul(t, x, weight)), weight))
+        # at the product's backward: x, the incoming gradient, two outgoing ones; and the first one, which waits
+        assert highest(t) == expected
+        assert t.gradients == {} and units(t.live) == 2, "x and its gradient"
+
+
 def test_a_gradient_is_cast_to_its_inputs_dtype() -> None:
     t, x, received = start()
 

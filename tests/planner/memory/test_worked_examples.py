@@ -220,6 +220,16 @@ def test_sgd_without_momentum_keeps_nothing() -> None:
     assert answer.steady_bytes == answer.weights_bytes == 2 * SMALL_PARAMS + SMALL_ROTARY
 
 
+def test_adamw_on_a_cpu_works_tensor_by_tensor() -> None:
+    """The root and its quotient of one tensor, and the quotient of the one before, which a local still names.
+
+    The largest sum: lora_B of up_proj [8192, 16], then lora_A of down_proj [16, 8192].
+    """
+    answer = plan(method="lora", optim="adamw_torch", lora={"r": 16})
+    workspace = [in_phase(answer, p, "workspace") for p in ("optimizer_step", "between_steps")]
+    assert workspace[0] - workspace[1] == 3 * 4 * 16 * WIDE
+
+
 # -- logits and checkpoints ------------------------------------------------------------------------------------------
 
 
@@ -232,11 +242,14 @@ def test_the_loss_takes_10_bytes_a_token_and_entry_of_the_vocabulary() -> None:
 
 
 def test_checkpointing_keeps_one_hidden_state_a_layer() -> None:
-    """And the final norm: its float32 copy, the normalized and the scaled 16-bit tensor, a number a token."""
+    """And the final norm: its float32 copy, the normalized and the scaled 16-bit tensor, a number a token.
+
+    The checkpoints hold the rotary tables too: cos and sin, of 64 for each of 512 positions.
+    """
     answer = plan(max_length=512, per_device_train_batch_size=4, gradient_checkpointing=True)
     tokens = 4 * 512
-    layers, norm = 2 * LAYERS * HIDDEN, (4 + 2 + 2) * HIDDEN + 4
-    assert in_phase(answer, "loss", "activations") == tokens * (layers + norm)
+    layers, norm, tables = 2 * LAYERS * HIDDEN, (4 + 2 + 2) * HIDDEN + 4, 2 * 2 * 512 * 64
+    assert in_phase(answer, "loss", "activations") == tokens * (layers + norm) + tables
 
 
 def test_eager_attention_keeps_two_tables_of_scores_a_head() -> None:
