@@ -100,6 +100,7 @@ def block_shape(block: Block) -> BlockShape:
     return BlockShape(
         grouped=a.num_heads != a.num_key_value_heads,
         multi_query=a.num_key_value_heads == 1,
+        wide_heads=a.head_dim > 256,
         qk_norm=a.qk_norm,
         position=a.position,
         partial_rotary=a.rotary_dim < a.head_dim,

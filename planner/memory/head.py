@@ -79,7 +79,8 @@ def causal_lm_loss(c: Context, logits: Value) -> Value:
         return chunked_loss(c, logits)
     logits = ops.to(t, logits, "float32", "logits")
     labels = t.allocate(("B", "S"), "int64", "padded labels")
-    shift_labels = t.allocate(("B", "S"), "int64", "shifted labels")
+    # labels[..., 1:].contiguous() is a view where there is one sequence
+    shift_labels = labels if c.structure.single_sequence else t.allocate(("B", "S"), "int64", "shifted labels")
     loss = cross_entropy(c, logits, shift_labels)
     del labels  # a local of the loss function, alive until it returns
     return loss

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.architecture.blocks import Architecture, Linear, Tensor
+from planner.memory.structure import stack_adapter_dtype
 from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
 from planner.methods.targets import adapted_names, quantized_linears
@@ -93,13 +94,13 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
         dtype = _bias_dtype(quantized, setup)
         items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
-        items += _adapter(name, shape, count, setup, rank)
+        items += _adapter(name, shape, count, setup.adapter_dtype, rank)
     return items
 
 
-def _adapter(name: str, shape: tuple[int, ...], count: int, setup: Setup, rank: int) -> list[Item]:
+def _adapter(name: str, shape: tuple[int, ...], count: int, dtype: str, rank: int) -> list[Item]:
     parts = zip(("lora_A", "lora_B"), adapter_shapes(name, shape, rank), strict=True)
-    return [Item(f"{name}.{p}", "adapter", a * b, count, setup.adapter_dtype, True, (a, b)) for p, (a, b) in parts]
+    return [Item(f"{name}.{p}", "adapter", a * b, count, dtype, True, (a, b)) for p, (a, b) in parts]
 
 
 def _bias_dtype(quantized: bool, setup: Setup) -> str:
@@ -116,7 +117,10 @@ def _head(architecture: Architecture, setup: Setup, rank: int) -> list[Item]:
 
 def _with_adapter(name: str, tensor: Tensor, count: int, setup: Setup, rank: int) -> list[Item]:
     item = _tensor(name, tensor, count, setup)
-    return [item, *_adapter(name, tensor.shape, count, setup, rank)] if name in setup.adapted else [item]
+    if name not in setup.adapted:
+        return [item]
+    dtype = stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
+    return [item, *_adapter(name, tensor.shape, count, dtype, rank)]
 
 
 def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:

@@ -133,7 +133,6 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     del dense_weight, b
     if node is not None:
         y.requires_grad, y.node = True, node
-    del x
     return ops.to(t, y, given, "4-bit output")
 
 
@@ -241,9 +240,9 @@ def attend(
 
 
 def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: bool) -> Value:
-    """sdpa_attention_forward: a mask makes transformers repeat K and V to all heads; without one they stay grouped."""
+    """sdpa_attention_forward: K and V are repeated for a mask or wide heads, else stay grouped (use_gqa_in_sdpa)."""
     t = c.tape
-    if grouped and c.mask is not None:
+    if grouped and (c.mask is not None or c.structure.block.wide_heads):
         key, value = repeat_kv(c, key, query.shape), repeat_kv(c, value, query.shape)
     if t.autocast:
         query, key, value = autocast(t, query), autocast(t, key), autocast(t, value)

@@ -46,8 +46,8 @@ def router_weight(c: Context) -> Value:
     weight = c.parameter(GATE, shape)
     if GATE not in s.adapted:
         return weight
-    a = c.parameter(f"{GATE}.lora_A", ("r", *HIDDEN), True, s.adapter_dtype)
-    b = c.parameter(f"{GATE}.lora_B", ("experts", "r"), True, s.adapter_dtype)
+    a = c.parameter(f"{GATE}.lora_A", ("r", *HIDDEN), True, s.stack_adapter_dtype)
+    b = c.parameter(f"{GATE}.lora_B", ("experts", "r"), True, s.stack_adapter_dtype)
     if t.autocast:
         a, b = autocast(t, a), autocast(t, b)
     delta = ops.scale(t, ops.matmul(t, b, a, shape, "router delta"), "router delta")
@@ -77,7 +77,7 @@ def stack(c: Context, name: str, out: Shape, inner: Shape, linears: int) -> Stac
 
 def delta_factors(c: Context, name: str, out: Shape, inner: Shape, dtype: str, linears: int) -> tuple[Value, Value]:
     """ParamWrapper.get_delta_factors: B and A as batches over experts, in the stack's dtype."""
-    t, adapter = c.tape, c.structure.adapter_dtype
+    t, adapter = c.tape, c.structure.stack_adapter_dtype
     rank: Shape = (linears, "r")
     weight_a = c.parameter(f"{name}.lora_A", ("experts", *rank, *inner), True, adapter)
     weight_b = c.parameter(f"{name}.lora_B", (*out, *rank, "experts"), True, adapter)
@@ -118,7 +118,7 @@ def grouped_mm_experts_forward(
         t, hidden_states, t.allocate(PAIRS, "int64", "token of each copy"), (*PAIRS, *HIDDEN), "tokens by expert"
     )
     sample_weights_g = moe_ops.gather(t, sample_weights, perm, PAIRS, "routing weights by expert")
-    histc_input = t.allocate(PAIRS, "float32" if c.structure.device == "cpu" else "int64", "sorted experts")
+    histc_input = t.allocate(PAIRS, "float32", "sorted experts")  # on CUDA int32
     selected_weights = gate_up_proj()
     proj_out = moe_ops.grouped_mm(t, selected_hidden_states_g, selected_weights, (*PAIRS, 2, "intermediate"))
     proj_out = apply_gate(c, proj_out)

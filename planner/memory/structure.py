@@ -33,7 +33,8 @@ class Roles:
 class BlockShape:
     """What a family's layer code branches on, read from the block's attention and MLP.
 
-    grouped: fewer key than query heads. partial_rotary: rotary_dim < head_dim. sliding: a layer with a window; full:
+    grouped: fewer key than query heads. wide_heads: head_dim > 256, which sdpa's grouped kernels do not take.
+    partial_rotary: rotary_dim < head_dim. sliding: a layer with a window; full:
     one without (around the layers: whether the model has any such layer).
     norm_top_k: the weights of the chosen experts are made to add up to one.
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
@@ -44,6 +45,7 @@ class BlockShape:
 
     grouped: bool = False
     multi_query: bool = False
+    wide_heads: bool = False
     qk_norm: str = "none"
     position: str = "rope"
     partial_rotary: bool = False
@@ -110,3 +112,13 @@ class Structure:
     final_softcap: bool = False
     embedding_dropout: bool = False
     hooked_embeddings: bool = False
+
+    @property
+    def stack_adapter_dtype(self) -> str:
+        """Of the adapters of experts and routers."""
+        return stack_adapter_dtype(self.adapter_dtype, self.kept_dtype)
+
+
+def stack_adapter_dtype(adapter_dtype: str, kept_dtype: str) -> str:
+    """PEFT makes adapters of experts and routers in the parameter's own dtype; float32 where it upcasts adapters."""
+    return "float32" if adapter_dtype == "float32" else kept_dtype

@@ -125,8 +125,9 @@ def test_olmo2_norms_whole_queries_and_keys_and_rotates_in_float32() -> None:
 
 
 def test_phi3_keeps_the_whole_of_its_fused_projections() -> None:
-    # rotated queries and keys are joined with an empty rest in new tensors; values are a slice of qkv
-    attention = bf16(QUERIES + 2 * KEYS) + bf16(QUERIES) + bf16(KEYS) + bf16(QUERIES) + LOG_SUM_EXP
+    # rotated queries and keys are joined with an empty rest in new tensors; values are a slice of qkv; the output has
+    # the layout of the joined queries, and the next linear reads a transposed copy
+    attention = bf16(QUERIES + 2 * KEYS) + bf16(QUERIES) + bf16(KEYS) + 2 * bf16(QUERIES) + LOG_SUM_EXP
     assert kept_bytes("phi3", {"pad_token_id": 0}) == 2 * rms_norm(HIDDEN) + INPUTS + attention + MLP
 
 
