@@ -222,7 +222,7 @@ def _causal_mask(t: Tape, dtype: str) -> Value:
 # -- weights that a layer returns beside its hidden states -----------------------------------------------------------
 
 
-def holds_returned_weights(c: Context, hidden_states: Value, shape: Shape) -> Value:
+def holds_returned_weights(c: Context, hidden_states: Value, shape: Shape, dtype: str) -> Value:
     """The hidden states as a layer that returns attention weights gets them when reentrant checkpointing recomputes it.
 
     CheckpointFunction.backward is handed zeros as the gradient of those weights, and holds them to its end.
@@ -230,7 +230,7 @@ def holds_returned_weights(c: Context, hidden_states: Value, shape: Shape) -> Va
     t = c.tape
     if c.structure.checkpointing != "reentrant" or not t.grad_enabled:
         return hidden_states
-    zeros = t.allocate(shape, c.hidden_dtype if not t.autocast else t.autocast, "zeros for returned weights")
+    zeros = t.allocate(shape, dtype, "zeros for returned weights")
 
     def backward(grad: Value, *kept: Value) -> ops.Grads:
         return (ops.same(grad),)

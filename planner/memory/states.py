@@ -1,6 +1,6 @@
 """Gradients and optimizer states, tensor by tensor, exact to the byte; and what the optimizer's step needs besides."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -101,26 +101,36 @@ def step_workspace_bytes(optimizer: Optimizer, items: Sequence[Item], device: st
     trainable = [i for i in items if i.trainable]
     if optimizer.name == "adamw_torch":
         if device == "cpu":
-            return _single_tensor_workspace(trainable)
+            return _tensor_by_tensor(trainable, _adamw_bytes)
         return gradient_bytes(items)
     if optimizer.state_format == "factored":
-        return max((_adafactor_workspace(i) for i in trainable), default=0)
+        return _tensor_by_tensor(trainable, _adafactor_bytes)
     return 0
 
 
-def _single_tensor_workspace(trainable: Sequence[Item]) -> int:
-    """A tensor's square root and its quotient; the name `denom` keeps the quotient of the tensor before meanwhile."""
+def _tensor_by_tensor(trainable: Sequence[Item], needs: Callable[[Item], tuple[int, int]]) -> int:
+    """The largest sum of what one tensor's update needs and what a local still names of the tensor before it.
+
+    In the order of model.parameters(), as far as it matters: embeddings, layers (twice, for the step from the last
+    tensor of one to the first of the next), what stands after them.
+    """
     layers = [i for i in trainable if ".*." in i.name]
     first = [i for i in trainable if i.role == "embedding"]
     rest = [i for i in trainable if ".*." not in i.name and i.role != "embedding"]
     largest = before = 0
     for item in (*first, *layers, *layers, *rest):
-        size = item.numel * ITEMSIZE[item.dtype]
-        largest, before = max(largest, before + 2 * size), size
+        needed, left = needs(item)
+        largest, before = max(largest, before + needed), left
     return largest
 
 
-def _adafactor_workspace(item: Item) -> int:
-    """float32 copies of a 16-bit gradient and weight, and the update with what it is made from."""
+def _adamw_bytes(item: Item) -> tuple[int, int]:
+    """_single_tensor_adamw: the square root of the second moment and its quotient, `denom`, which stays named."""
+    size = item.numel * ITEMSIZE[item.dtype]
+    return 2 * size, size
+
+
+def _adafactor_bytes(item: Item) -> tuple[int, int]:
+    """float32 copies of a 16-bit gradient and weight, the gradient's square and its sum with eps; `update` stays."""
     copies = 0 if item.dtype == "float32" else 2
-    return (copies + 2) * item.numel * 4
+    return (copies + 2) * item.numel * 4, item.numel * 4

@@ -449,13 +449,12 @@ class Tape:
         self._add_to_leaf(leaf, grad)
 
     def _add_to_leaf(self, leaf: str, grad: Value) -> None:
-        """accumulate_grad.h: in place, unless observed."""
-        if self.observed:
+        """A second gradient of one backward is added in the input buffer, to an earlier step's always in place."""
+        if leaf in self.gradients and self.observed:
             total = self.allocate(grad.shape, grad.dtype, " grad sum")
-            if leaf in self.gradients:
-                assert total.storage is not None
-                total.storage.move("gradients")
-                self.gradients[leaf] = total
+            assert total.storage is not None
+            total.storage.move("gradients")
+            self.gradients[leaf] = total
 
 
 def _receiver(received: list[Value | None]) -> Node:

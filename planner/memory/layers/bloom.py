@@ -21,7 +21,9 @@ SCORES: Shape = ("B", "heads", "S", "S")
 
 def layer(c: Context, hidden_states: Value) -> Value:
     """BloomBlock.forward."""
-    hidden_states = holds_returned_weights(c, hidden_states, SCORES)
+    quantized = "self_attention.query_key_value" in c.structure.quantized  # then its output has its input's dtype
+    weights_dtype = c.tape.autocast if c.tape.autocast and not quantized else c.hidden_dtype
+    hidden_states = holds_returned_weights(c, hidden_states, SCORES, weights_dtype)
     layernorm_output = layer_norm(c, hidden_states, "input_layernorm")
     residual = hidden_states
     attention_output, attn_weights = attention(c, layernorm_output, residual)

@@ -35,7 +35,7 @@ def layer(c: Context, hidden_states: Value) -> Value:
     """FalconDecoderLayer.forward."""
     block = c.structure.block
     if c.structure.attention == "eager":
-        hidden_states = holds_returned_weights(c, hidden_states, SCORES)
+        hidden_states = holds_returned_weights(c, hidden_states, SCORES, c.hidden_dtype)
     residual = hidden_states
     if two_norms(c):
         attention_layernorm_out = layer_norm(c, hidden_states, "ln_attn")

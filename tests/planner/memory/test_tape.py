@@ -203,11 +203,14 @@ def test_a_second_gradient_of_a_leaf_is_added_to_the_first() -> None:
     assert units(t.live, "gradients") == 1
 
 
-def test_with_gradients_of_an_earlier_step_new_ones_are_added_and_freed() -> None:
+@pytest.mark.parametrize("observed", [False, True])
+def test_with_gradients_of_an_earlier_step_new_ones_are_added_in_place_and_freed(observed: bool) -> None:
     t = Tape(gradients_exist=True)
+    t.observed = observed
     x, _ = t.boundary(N, "float32", True, "x")
     weight = t.external(N, "float32", True, leaf="w")
     run_backward(t, ops.mul(t, x, weight))
+    assert highest(t) == 4, "x, the incoming gradient, and the two products; no sum beside them"
     assert t.gradients == {} and units(t.live, "gradients") == 0
 
 

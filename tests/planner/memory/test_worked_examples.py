@@ -230,6 +230,16 @@ def test_adamw_on_a_cpu_works_tensor_by_tensor() -> None:
     assert workspace[0] - workspace[1] == 3 * 4 * 16 * WIDE
 
 
+def test_adafactor_works_tensor_by_tensor_in_float32() -> None:
+    """Copies of a 16-bit gradient and weight, the square and its sum with eps; the update before is still named.
+
+    The largest sum: the embedding, which comes first.
+    """
+    answer = plan(optim="adafactor")
+    workspace = [in_phase(answer, p, "workspace") for p in ("optimizer_step", "between_steps")]
+    assert workspace[0] - workspace[1] == (2 + 2) * 4 * VOCAB * HIDDEN
+
+
 # -- logits and checkpoints ------------------------------------------------------------------------------------------
 
 
