@@ -195,7 +195,7 @@ def _comparison_row(plan: Plan, with_card: bool) -> tuple[str, ...]:
 
 
 def _where(request: PlanRequest, card: str | None) -> str:
-    cards = request.num_gpus * request.num_nodes
+    cards = request.num_gpus
     if request.device == "cpu":
         return ", on the CPU"
     if card is None:

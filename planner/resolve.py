@@ -7,6 +7,7 @@ from planner.architecture.blocks import Architecture
 from planner.architecture.read import read_architecture
 from planner.catalog import resolve_config
 from planner.errors import RequestError
+from planner.parallel.check import check_spread
 from planner.schema import PlanRequest
 
 
@@ -38,8 +39,9 @@ def load_model(request: PlanRequest) -> Model:
 def check(request: PlanRequest, architecture: Architecture) -> None:
     """Rules that need the architecture.
 
-    Raises RequestError for a sequence longer than a table of learned positions.
+    Raises RequestError for a sequence longer than a table of learned positions, and for sizes that do not divide.
     """
+    check_spread(request, architecture)
     limit = learned_positions(architecture)
     if limit is not None and request.max_length > limit:
         raise RequestError(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from planner.errors import RequestError
 from planner.optimizers import OPTIMIZERS
+from planner.parallelism import ParallelismSettings, broken_rule
 
 SCHEMA_VERSION = "1"
 
@@ -87,14 +88,6 @@ class QuantizationSettings(_Frozen):
         return self
 
 
-class ParallelismSettings(_Frozen):
-    """How a run is spread over several devices."""
-
-    strategy: Literal["none", "ddp", "fsdp"] = Field(
-        "none", description="ddp: a copy on each device; fsdp: weights, gradients and states sharded (full shard)"
-    )
-
-
 class PlanRequest(_Frozen):
     """One question: this model, trained in this way, on this hardware."""
 
@@ -117,7 +110,7 @@ class PlanRequest(_Frozen):
     stack: Literal["transformers"] = "transformers"
     device: Literal["cuda", "cpu"] = "cuda"
     gpu: str | None = Field(None, description="key or alias of the catalogue")
-    num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
+    num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS, description="cards of all nodes together")] = 1
     num_nodes: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
     parallelism: ParallelismSettings = ParallelismSettings()
 
@@ -138,11 +131,9 @@ class PlanRequest(_Frozen):
             )
         if self.device == "cpu" and self.gpu is not None:
             raise ValueError(f"gpu: {self.gpu!r} with device 'cpu': leave gpu out, or use device 'cuda'")
-        strategy, num_gpus = self.parallelism.strategy, self.num_gpus
-        if strategy == "none" and num_gpus > 1:
-            raise ValueError(f"num_gpus: {num_gpus} with parallelism.strategy 'none': name a strategy, ddp or fsdp")
-        if strategy != "none" and num_gpus == 1:
-            raise ValueError(f"parallelism.strategy: {strategy!r} with num_gpus 1: it needs at least two")
+        broken = broken_rule(self)
+        if broken is not None:
+            raise ValueError(broken)
         return self
 
     @property

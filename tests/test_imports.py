@@ -11,10 +11,11 @@ PACKAGES = ("planner", "profiler", "ui")
 
 #: Layers of the planner from the ground up: a part imports from its own layer and those below.
 LAYERS = (
-    {"planner", "units", "errors", "optimizers"},
+    {"planner", "units", "errors", "optimizers", "parallelism"},
     {"schema", "answer"},
     {"architecture", "catalog"},
-    {"methods", "resolve"},
+    {"methods", "parallel"},
+    {"resolve"},
     {"memory"},
     {"estimate"},
     {"grid", "limits", "advise", "levels", "child"},

@@ -16,6 +16,11 @@ from ui import state, text
 from ui.answers import gpu_keys, model_ids
 
 _URL: dict[str, Any] = {"bind": "query-params"}
+_OFFLOADS = {
+    "offload_optimizer": "Optimizer states on the host",
+    "offload_params": "Parameters on the host",
+    "activation_offloading": "Activations on the host",
+}
 
 #: Settings that stand in a group of their own, which opens where the link sets one of them.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -30,6 +35,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "dtype",
         "mixed_precision",
     ),
+    "sharing": (
+        "num_nodes",
+        "tensor_parallel_size",
+        "pipeline_parallel_size",
+        "context_parallel_size",
+        "expert_parallel_size",
+        "offload_optimizer",
+        "offload_params",
+        "activation_offloading",
+    ),
     "adapters": ("lora_r", "lora_dropout", "target_modules", "autocast_adapter_dtype"),
     "quantization": ("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "upcast_unquantized"),
 }
@@ -41,6 +56,8 @@ def sidebar() -> dict[str, Any]:
     with st.sidebar:
         values = _question()
         values |= _more()
+        if values["num_gpus"] > 1:
+            values |= _sharing()
         if values["method"] != "full":
             values |= _adapters()
         if values["method"] == "qlora":
@@ -93,19 +110,24 @@ def _question() -> dict[str, Any]:
 
 def _cards() -> dict[str, Any]:
     """How many cards, and, where there are several, how they share the work."""
-    num_gpus = _count("num_gpus", "Number of GPUs", "`num_gpus`: cards in one machine.")
+    num_gpus = _count("num_gpus", "Number of GPUs", "`num_gpus`: cards of all machines together.")
     if num_gpus == 1:
         return {"num_gpus": num_gpus}
-    strategy = st.segmented_control(
-        "Shared by",
-        [choice for choice in state.choices("strategy") if choice != "none"],
-        default=state.default("strategy"),
-        required=True,
-        key="strategy",
-        help=state.description("strategy"),
-        **_URL,
-    )
+    strategy = _choice("strategy", "Shared by", f"`strategy`: {state.description('strategy')}.")
     return {"num_gpus": num_gpus, "strategy": strategy}
+
+
+def _sharing() -> dict[str, Any]:
+    """What experts set of several cards: each setting under its own name, explained by the schema's words."""
+    with _group("sharing", "Sharing and offload", "lan"):
+        sizes = ("tensor", "pipeline", "context", "expert")
+        values: dict[str, Any] = {"num_nodes": _count("num_nodes", "Nodes", "`num_nodes`: machines.")}
+        for kind in sizes:
+            key = f"{kind}_parallel_size"
+            values[key] = _count(key, f"{kind.capitalize()} parallel", f"`{key}`: {state.description(key)}.")
+        for key, label in _OFFLOADS.items():
+            values[key] = _switch(key, label, f"`{key}`: {state.description(key)}.")
+        return values
 
 
 def _more() -> dict[str, Any]:

@@ -35,7 +35,15 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "method": ("method",),
     "gpu": ("gpu",),
     "num_gpus": ("num_gpus",),
+    "num_nodes": ("num_nodes",),
     "strategy": ("parallelism", "strategy"),
+    "tensor_parallel_size": ("parallelism", "tensor_parallel_size"),
+    "pipeline_parallel_size": ("parallelism", "pipeline_parallel_size"),
+    "context_parallel_size": ("parallelism", "context_parallel_size"),
+    "expert_parallel_size": ("parallelism", "expert_parallel_size"),
+    "offload_optimizer": ("parallelism", "offload_optimizer"),
+    "offload_params": ("parallelism", "offload_params"),
+    "activation_offloading": ("parallelism", "activation_offloading"),
     "max_length": ("max_length",),
     "per_device_train_batch_size": ("per_device_train_batch_size",),
     "gradient_checkpointing": ("gradient_checkpointing",),
@@ -160,7 +168,7 @@ def _in_force(values: Values) -> Iterator[tuple[str, Any]]:
     filled = {key: default(key) if values.get(key) in (None, "") else values[key] for key in FIELDS}
     unused = set({"full": ("lora", "quantization"), "lora": ("quantization",)}.get(filled["method"], ()))
     if filled["num_gpus"] == 1:
-        unused.add("parallelism")
+        unused |= {"parallelism", "num_nodes"}
     return ((key, value) for key, value in filled.items() if FIELDS[key][0] not in unused)
 
 

@@ -6,6 +6,7 @@ from planner.advise import Suggestion
 from planner.answer import PHASE_NAMES, Phase, Plan, Term, Verdict
 from planner.catalog.rows.gpu import GpuRow
 from planner.catalog.rows.model import ModelRow
+from planner.parallelism import ParallelismSettings
 from planner.schema import PlanRequest
 from planner.units import GB, format_count, format_gib
 
@@ -54,7 +55,20 @@ def _where(request: PlanRequest, card_name: str | None) -> str:
         return ""
     if request.num_gpus == 1:
         return f", on one {card_name}"
-    return f", on {request.num_gpus:,} x {card_name} with {request.parallelism.strategy.upper()}"
+    return f", on {request.num_gpus:,} x {card_name}{_shared(request.parallelism)}"
+
+
+#: How each strategy is written in a sentence.
+_STRATEGIES = {"ddp": "DDP", "zero1": "ZeRO-1", "zero2": "ZeRO-2", "zero3": "ZeRO-3", "fsdp": "FSDP", "hsdp": "HSDP"}
+
+
+def _shared(parallelism: ParallelismSettings) -> str:
+    """How the cards share the work: the strategy, then each kind of parallelism with its size."""
+    words = [_STRATEGIES[parallelism.strategy]] if parallelism.strategy != "none" else []
+    kinds = ("tensor", "pipeline", "context", "expert")
+    sizes = {kind: getattr(parallelism, f"{kind}_parallel_size") for kind in kinds}
+    words += [f"{kind} parallel {size:,}" for kind, size in sizes.items() if size > 1]
+    return f" with {', '.join(words)}" if words else ""
 
 
 def settings(request: PlanRequest) -> str:

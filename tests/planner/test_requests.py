@@ -94,6 +94,7 @@ SECTIONS: dict[str, tuple[str, type]] = {
     "quantization": ("qlora", QuantizationSettings),
     "parallelism": ("full", ParallelismSettings),
 }
+PARALLEL_KINDS = ("tensor", "pipeline", "context", "expert")
 INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "gradient_checkpointing_kwargs": {"use_reentrant": NOT_A_FLAG},
     "lora": {
@@ -113,7 +114,11 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "bnb_4bit_compute_dtype": st.sampled_from(("int8", "bf16", 16, [])),
         "upcast_unquantized": NOT_A_FLAG,
     },
-    "parallelism": {"strategy": word_but("none", "ddp", "fsdp")},
+    "parallelism": {
+        "strategy": word_but("none", "ddp", "zero1", "zero2", "zero3", "fsdp", "hsdp"),
+        **dict.fromkeys((f"{kind}_parallel_size" for kind in PARALLEL_KINDS), count_outside(1, MAX_GPUS)),
+        **dict.fromkeys(("offload_optimizer", "offload_params", "activation_offloading"), NOT_A_FLAG),
+    },
 }
 
 

@@ -230,6 +230,9 @@ def test_a_change_costs_little_on_the_server(open_page: Visit) -> None:
     assert median(seconds) < 0.25
 
 
+PARALLEL_KINDS = ("tensor", "pipeline", "context", "expert")
+
+
 def random_values(random: Random) -> dict[str, Any]:
     """Settings a person could have chosen, or typed."""
     values: dict[str, Any] = {
@@ -242,7 +245,8 @@ def random_values(random: Random) -> dict[str, Any]:
         "lora_r": random.choice([1, 8, 64, 1024]),
         "lora_dropout": random.choice([0.0, 0.05]),
         "target_modules": random.choice(["all-linear", "attention"]),
-        "strategy": random.choice(["fsdp", "ddp"]),
+        "num_nodes": random.choice([1, 1, 2]),
+        **{f"{kind}_parallel_size": random.choice([1, 1, 1, 2]) for kind in PARALLEL_KINDS},
     }
     free = [key for key in state.FIELDS if key not in values]
     for key in free:

@@ -105,7 +105,7 @@ def test_suggestions_put_into_the_inputs_give_the_suggested_request(values: dict
 
 
 def test_changes_that_no_input_can_make_are_told_apart() -> None:
-    assert state.values_from_changes({"num_nodes": 2}) is None
+    assert state.values_from_changes({"id": "another"}) is None
     assert state.values_from_changes({"lora": {"target_modules": ["q_proj", "v_proj"]}}) == {
         "target_modules": "q_proj, v_proj"
     }

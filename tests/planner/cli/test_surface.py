@@ -14,7 +14,9 @@ REQUEST_FLAGS = frozenset(
     --gradient-accumulation-steps --padding --gradient-checkpointing --use-reentrant --attn-implementation --optim
     --loss --lora-r --lora-alpha --lora-dropout --target-modules --modules-to-save --use-dora --use-rslora
     --autocast-adapter-dtype --load-in-4bit --bnb-4bit-quant-type --bnb-4bit-use-double-quant
-    --bnb-4bit-compute-dtype --upcast-unquantized --stack --device --gpu --num-gpus --num-nodes --strategy""".split()
+    --bnb-4bit-compute-dtype --upcast-unquantized --stack --device --gpu --num-gpus --num-nodes --strategy
+    --tensor-parallel-size --pipeline-parallel-size --context-parallel-size --expert-parallel-size
+    --offload-optimizer --offload-params --activation-offloading""".split()
 )
 FLAGS = {
     "fit": REQUEST_FLAGS | {"--json"},
@@ -29,7 +31,8 @@ FLAGS = {
 }
 ON_OFF = frozenset(
     """--gradient-checkpointing --use-reentrant --use-dora --use-rslora --autocast-adapter-dtype --load-in-4bit
-    --bnb-4bit-use-double-quant --upcast-unquantized --browser""".split()
+    --bnb-4bit-use-double-quant --upcast-unquantized --browser --offload-optimizer --offload-params
+    --activation-offloading""".split()
 )
 ANSWER_NAMES = frozenset(
     """id schema_version tool_version model method total_params trainable_params weights_bytes gradients_bytes
@@ -124,5 +127,14 @@ def test_the_request_schema_states_the_defaults_of_the_contract() -> None:
         "gpu": None,
         "num_gpus": 1,
         "num_nodes": 1,
-        "parallelism": {"strategy": "none"},
+        "parallelism": {
+            "strategy": "none",
+            "tensor_parallel_size": 1,
+            "pipeline_parallel_size": 1,
+            "context_parallel_size": 1,
+            "expert_parallel_size": 1,
+            "offload_optimizer": False,
+            "offload_params": False,
+            "activation_offloading": False,
+        },
     }
