@@ -59,9 +59,7 @@ def causal_mask(c: Context) -> None:
 def lm_head(c: Context, hidden: Value) -> Value:
     """The projection to the vocabulary, after the base model's forward has returned and let go of its locals."""
     t = c.tape
-    c.model_locals.clear()
-    if c.structure.checkpointing == "none":
-        c.forward_only.clear()
+    c.leave_stack()
     if c.structure.loss == "fused":
         return hidden
     weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))

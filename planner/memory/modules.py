@@ -27,7 +27,23 @@ class Context:
         self.tables: list[Value] = []
         self.forward_only: list[Value] = []
         self.model_locals: list[Value] = []
+        self._earlier: list[tuple[list[Value], list[Value]]] = []
         self.mask = self._mask()
+
+    def leave_stack(self) -> None:
+        """A stack of layers has run and its forward returned: what its layers or their checkpoints hold stays."""
+        self.model_locals.clear()
+        if self.structure.checkpointing == "none":
+            self.forward_only.clear()
+
+    def start_stack(self) -> None:
+        """Another stack begins, with masks and tables of its own."""
+        self._earlier.append((self.tables, self.forward_only))
+        self.tables, self.forward_only = [], []
+
+    def end_stack_backward(self) -> None:
+        """The backward of a stack is over: nothing holds its masks and tables any more."""
+        self.tables, self.forward_only = self._earlier.pop() if self._earlier else ([], [])
 
     def _mask(self) -> Value | None:
         """The mask that sdpa is given: with padding, or in a layer with a window that the sequence fills."""

@@ -16,7 +16,7 @@ from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
 from planner.memory.sharding import num_shards, share
 from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
 from planner.memory.tape import Key, Live, Monomial, Snapshot
-from planner.memory.taped import Peaks, TapedLayer, TapedModel, tape_layer, tape_model
+from planner.memory.taped import Entry, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
@@ -73,6 +73,7 @@ class Layer:
     part: Part
     tape: TapedLayer
     saved: Number
+    passed: Number
     kept: Number
     gradients: Number
     forward: Number
@@ -189,30 +190,45 @@ def around_layers(base: Structure) -> Structure:
     )
 
 
+Runs = list[tuple[Layer, int]]
+
+
 @dataclass(slots=True)
 class Step:
-    """All parts of one step, evaluated. runs: (layer, how many alike follow each other), in order."""
+    """All parts of one step, evaluated. stacks: of each stack, (layer, how many alike follow each other), in order."""
 
     model: Part
     tape: TapedModel
-    runs: list[tuple[Layer, int]]
+    stacks: list[Runs]
 
     @property
     def layers(self) -> list[Layer]:
         """Every layer, in order."""
-        return [layer for layer, count in self.runs for _ in range(count)]
+        return [layer for runs in self.stacks for layer, count in runs for _ in range(count)]
 
     def moments(self) -> list[Composition]:
         """The largest moment of every phase, in order."""
         return [*self._forward(), *self._backward()]
 
     def _forward(self) -> Iterable[Composition]:
-        model, tape, runs = self.model, self.tape, self.runs
-        best, at = model.highest(tape.embed)
-        yield Composition("forward", best, _pieces(model, at), "none")
-        running = model.total(tape.shared)
+        model, tape = self.model, self.tape
+        before: Runs = []
+        for entry, runs in zip(tape.entries, self.stacks, strict=True):
+            best, at = model.highest(entry.forward)
+            pieces = (*_counted(before, "passed"), *_pieces(model, at))
+            yield Composition("forward", _sum(before, "passed") + best, pieces, "none")
+            yield self._forward_layers(entry, runs, before)
+            before = before + runs
+        for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):
+            best, at = model.highest(peaks)
+            pieces = (*_counted(before, "passed"), *_pieces(model, at))
+            yield Composition(phase, _sum(before, "passed") + best, pieces, "none")
+
+    def _forward_layers(self, entry: Entry, runs: Runs, before: Runs) -> Composition:
+        model = self.model
+        running = _sum(before, "passed") + model.total(entry.shared)
         highest, where = running, 0
-        named = self._named_embeddings()
+        named = self._named_embeddings(entry, runs)
         named_bytes = model.total(named)
         for i, (layer, count) in enumerate(runs):
             moment = running + (count - 1) * layer.saved + layer.forward
@@ -221,34 +237,43 @@ class Step:
             highest, where = _higher(highest, where, moment, i)
             running = running + count * layer.saved
         found, count = runs[where]
-        before = [*runs[:where], (found, count - 1)]
-        shared = Live(tape.shared | named) if named and (where or count > 1) else tape.shared
-        pieces = ((model, shared, 1), *_counted(before, "saved"), *_pieces(found.part, found.forward_at))
-        yield Composition("forward", highest, pieces, "none")
-        all_saved = sum(count * layer.saved for layer, count in runs)
-        for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):
-            best, at = model.highest(peaks)
-            yield Composition(phase, all_saved + best, (*_counted(runs, "saved"), *_pieces(model, at)), "none")
+        earlier = [*runs[:where], (found, count - 1)]
+        shared = Live(entry.shared | named) if named and (where or count > 1) else entry.shared
+        pieces = (
+            (model, shared, 1),
+            *_counted(before, "passed"),
+            *_counted(earlier, "saved"),
+            *_pieces(found.part, found.forward_at),
+        )
+        return Composition("forward", highest, pieces, "none")
 
-    def _named_embeddings(self) -> Live:
+    @staticmethod
+    def _named_embeddings(entry: Entry, runs: Runs) -> Live:
         """The first layer's input, which a local of the model's forward names, where that layer does not save it."""
-        saved = any(label == "layer input" for label, _, _ in self.runs[0][0].tape.saved)
-        return Live() if saved else self.tape.inputs_embeds
+        saved = any(label == "layer input" for label, _, _ in runs[0][0].tape.saved)
+        return Live() if saved else entry.inputs_embeds
 
     def _backward(self) -> Iterable[Composition]:
-        model, tape, runs = self.model, self.tape, self.runs
-        kept = sum(count * layer.kept for layer, count in runs)
+        model, tape = self.model, self.tape
         best, at = model.highest(tape.backward_head)
-        yield Composition("backward head", kept + best, (*_counted(runs, "kept"), *_pieces(model, at)), "growing")
-        yield self._backward_layers(kept + model.total(tape.shared_backward))
-        left = sum(count * layer.gradients for layer, count in runs)
-        best, at = model.highest(tape.backward_embed)
-        pieces = (*_counted(runs, "gradients"), *_pieces(model, at))
-        yield Composition("backward embedding", left + best, pieces, "growing")
+        before = [run for runs in self.stacks for run in runs]
+        pieces = (*_counted(before, "kept"), *_pieces(model, at))
+        yield Composition("backward head", _sum(before, "kept") + best, pieces, "growing")
+        after: Runs = []
+        for i in range(len(self.stacks) - 1, -1, -1):
+            entry, runs = tape.entries[i], self.stacks[i]
+            before = before[: len(before) - len(runs)]
+            yield self._backward_layers(entry, runs, before, after)
+            after = runs + after
+            best, at = model.highest(entry.backward)
+            total = _sum(before, "kept") + _sum(after, "gradients") + best
+            pieces = (*_counted(before, "kept"), *_counted(after, "gradients"), *_pieces(model, at))
+            yield Composition("backward layers" if before else "backward embedding", total, pieces, "growing")
 
-    def _backward_layers(self, base: Number) -> Composition:
+    def _backward_layers(self, entry: Entry, runs: Runs, before: Runs, after: Runs) -> Composition:
         """Within a run bytes change by the same amount a layer, so the largest moment is its first or its last."""
-        runs = self.runs
+        base = self.model.total(entry.shared_backward) + _sum(before, "kept") + _sum(runs, "kept")
+        base = base + _sum(after, "gradients")
         highest: Number = 0
         where = (0, 0)
         for i in range(len(runs) - 1, -1, -1):
@@ -256,29 +281,36 @@ class Step:
             for done in {0, count - 1}:
                 moment = base - (done + 1) * layer.kept + done * layer.gradients + layer.backward
                 highest, where = _higher(highest, where, moment, (i, done))
-            base = base + count * (layer.gradients - layer.kept) - self.model.total(self._last_used(i))
+            base = base + count * (layer.gradients - layer.kept) - self.model.total(last_used(entry, runs, i))
         i, done = where
         found, count = runs[i]
-        gone = {key for later in range(i + 1, len(runs)) for key in self._last_used(later)}
+        gone = {key for later in range(i + 1, len(runs)) for key in last_used(entry, runs, later)}
         pieces = (
-            (self.model, self._without(gone), 1),
-            *_counted([*runs[:i], (found, count - done - 1)], "kept"),
+            (self.model, _without(entry, gone), 1),
+            *_counted([*before, *runs[:i], (found, count - done - 1)], "kept"),
             *_pieces(found.part, found.backward_at),
-            *_counted([(found, done), *runs[i + 1 :]], "gradients"),
+            *_counted([(found, done), *runs[i + 1 :], *after], "gradients"),
         )
         return Composition("backward layers", highest, pieces, "growing")
 
-    def _without(self, gone: set[Key]) -> Live:
-        """What the model holds while layers run backward, less what the later ones have used last."""
-        held = self.tape.shared_backward
-        return Live({key: c for key, c in held.items() if key not in gone}) if gone else held
 
-    def _last_used(self, run: int) -> Live:
-        """What the model made for one kind of layer, if `run` is the first of them: let go after its backward."""
-        kind = self.runs[run][0].kind
-        if not kind or any(layer.kind == kind for layer, _ in self.runs[:run]):
-            return Live()
-        return Live({key: c for key, c in self.tape.shared_backward.items() if key[0].startswith(kind)})
+def _sum(runs: Runs, attribute: str) -> Number:
+    """Bytes of all layers of some runs."""
+    return sum(count * getattr(layer, attribute) for layer, count in runs)
+
+
+def _without(entry: Entry, gone: set[Key]) -> Live:
+    """What the model holds while layers run backward, less what the later ones have used last."""
+    held = entry.shared_backward
+    return Live({key: c for key, c in held.items() if key not in gone}) if gone else held
+
+
+def last_used(entry: Entry, runs: Runs, run: int) -> Live:
+    """What the model made for one kind of layer, if `run` is the first of them: let go after its backward."""
+    kind = runs[run][0].kind
+    if not kind or any(layer.kind == kind for layer, _ in runs[:run]):
+        return Live()
+    return Live({key: c for key, c in entry.shared_backward.items() if key[0].startswith(kind)})
 
 
 Where = TypeVar("Where")
@@ -319,18 +351,40 @@ def build_step(
         request, architecture, setup, representative(length), representative(batch), gradients_exist
     )
     dims = model_dims(architecture, batch, length, rank)
-    shards = num_shards(request)
+    tape = tape_model(around_layers(base))
+    prefixes = list(dict.fromkeys(block.prefix for block, _ in kinds))
     order: dict[tuple[int, int], Layer] = {}
-    stacks = list(dict.fromkeys(block.prefix for block, _ in kinds))
     for block, structure in kinds:
         sizes = dims | block_dims(block, named=base.family == GENERIC)
-        stack, layer = stacks.index(block.prefix), _evaluate(structure, sizes, shards)
-        order |= {(stack, index): layer for index in block.indices}
-        if (stack, 0) in order and 0 in block.indices and not input_gradient(request):
-            order[stack, 0] = _evaluate(replace(structure, input_requires_grad=False), dict(sizes), shards)
-    ordered = [order[place] for place in sorted(order)]
-    runs = [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(ordered, key=id))]
-    return Step(Part(dims), tape_model(around_layers(base)), runs)
+        last = max(max(b.indices) for b, _ in kinds if b.prefix == block.prefix)
+        layers = _layers_of(block, structure, sizes, last, input_gradient(request), num_shards(request))
+        order |= {(prefixes.index(block.prefix), index): layer for index, layer in layers.items()}
+    return Step(Part(dims), tape, _in_stacks(order, len(tape.entries)))
+
+
+def _layers_of(
+    block: Block, structure: Structure, dims: Dims, last: int, given_gradient: bool, shards: int
+) -> dict[int, Layer]:
+    """The layers of a block by index: the first and the last of a stack can be of their own."""
+    alike: dict[tuple[bool, bool], Layer] = {}
+    found = {}
+    for index in block.indices:
+        ends = (index == 0 and not given_gradient, index == last and structure.block.shares)
+        if ends not in alike:
+            own = replace(structure, input_requires_grad=not ends[0], last_of_stack=ends[1]) if any(ends) else structure
+            alike[ends] = _evaluate(own, dict(dims), shards)
+        found[index] = alike[ends]
+    return found
+
+
+def _in_stacks(order: dict[tuple[int, int], Layer], num_stacks: int) -> list[Runs]:
+    """Layers in order, alike ones together, by stack where the family's code runs more than one."""
+    stacks: list[list[Layer]] = [[] for _ in range(num_stacks)]
+    for place in sorted(order):
+        stacks[min(place[0], num_stacks - 1)].append(order[place])
+    return [
+        [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(layers, key=id))] for layers in stacks
+    ]
 
 
 def representative(number: Number) -> int:
@@ -358,9 +412,9 @@ def _evaluate(structure: Structure, dims: Dims, shards: int) -> Layer:
     tape, part = tape_layer(structure), Part(dims)
     forward, forward_at = part.highest(tape.forward)
     backward, backward_at = part.highest(tape.backward)
-    saved, kept = part.total(tape.saved), part.total(tape.kept)
+    saved, passed, kept = part.total(tape.saved), part.total(tape.passed), part.total(tape.kept)
     gradients = share(part.total(tape.gradients), shards)
     part.dims["layer_gradients"] = gradients
     # a reentrant checkpoint's arguments live as long as the graph, which the loss holds until backward is over
     kind = "" if structure.checkpointing == "reentrant" else SLIDING if structure.block.sliding else FULL
-    return Layer(part, tape, saved, kept, gradients, forward, backward, forward_at, backward_at, kind)
+    return Layer(part, tape, saved, passed, kept, gradients, forward, backward, forward_at, backward_at, kind)

@@ -41,6 +41,8 @@ class BlockShape:
     num_norms, post_norm: norms over the hidden size in a layer, and whether they follow its parts.
     projected_embeddings: the embeddings' width is not the hidden size (opt-350m).
     matmul_linears: the linears are Falcon's subclass, whose forward is a matmul and an addition.
+    shares: layers hand more than hidden states on (planner/memory/sharing.py). cross: attention to an encoder's output
+    follows; bidirectional: no causal order. position_bias: the layer has a table of position biases.
     """
 
     grouped: bool = False
@@ -65,6 +67,10 @@ class BlockShape:
     post_norm: bool = False
     matmul_linears: bool = False
     projected_embeddings: bool = False
+    shares: bool = False
+    cross: bool = False
+    bidirectional: bool = False
+    position_bias: bool = False
     roles: Roles = Roles()
 
 
@@ -80,7 +86,8 @@ class Structure:
     mask: "none" (is_causal path) or "padded" (a mask of B x 1 x S x S is passed); window_mask: a sliding-window mask
         is materialised because the sequence is longer than the window.
     autocast: the dtype of autocast, or None. single_sequence: batch of one, where some reshapes need no copy.
-    input_requires_grad: a gradient flows to the layer's input.
+    input_requires_grad: a gradient flows to the layer's input; encoder_requires_grad: to the encoder's output.
+    last_of_stack: no later layer uses what this one shares.
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
     tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
@@ -112,6 +119,8 @@ class Structure:
     final_softcap: bool = False
     embedding_dropout: bool = False
     hooked_embeddings: bool = False
+    encoder_requires_grad: bool = True
+    last_of_stack: bool = False
 
     @property
     def stack_adapter_dtype(self) -> str:

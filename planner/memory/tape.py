@@ -356,7 +356,7 @@ class Tape:
     # -- backward ------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _buffer(node: Node, index: int, grad: Value | None) -> list[Value | None]:
+    def buffer(node: Node, index: int, grad: Value | None) -> list[Value | None]:
         buffer: list[Value | None] = [None] * node.num_outputs
         buffer[index] = grad
         return buffer
@@ -389,7 +389,7 @@ class Tape:
                     if edge.leaf is not None:
                         self.accumulate_grad(edge.leaf, grad)
                 elif edge.node not in buffers:
-                    buffers[edge.node] = self._buffer(edge.node, edge.index, grad)
+                    buffers[edge.node] = self.buffer(edge.node, edge.index, grad)
                 else:
                     self._accumulate(buffers[edge.node], edge.index, grad)
                 grad = None

@@ -1,15 +1,16 @@
 """Parts of a model on tape: one layer, and the model around its layers; compiled once for each structure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import ge
 from types import ModuleType
 
+from planner.memory import sharing
 from planner.memory.layers import family_module
 from planner.memory.modules import Context
+from planner.memory.sharing import Handed
 from planner.memory.structure import Structure
-from planner.memory.tape import Key, Live, Monomial, Snapshot, Tape, Value
+from planner.memory.tape import Key, Live, Monomial, Node, Snapshot, Tape, Value
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ class Peaks:
 class TapedLayer:
     """One layer: its peaks in forward and backward, and what it leaves.
 
-    saved: live from its forward to the end of the model's forward; kept: from there to its backward (without
-    autocast's cache of cast weights). gradients: live after its backward.
+    saved: live from its forward to the end of its stack's forward; passed: from there to the model's, without
+    what only the stack's layers share; kept: from there to its backward, without autocast's cache of cast weights.
+    gradients: live after its backward.
     """
 
     saved: Live
+    passed: Live
     kept: Live
     gradients: Live
     forward: Peaks
@@ -52,59 +55,88 @@ class TapedLayer:
 
 
 @dataclass(frozen=True)
-class TapedModel:
-    """The model around its layers: embeddings, final norm, head and loss.
+class Entry:
+    """What the model runs before a stack of layers: embeddings, and between two stacks the end of the first.
 
-    shared: live while layers run forward; shared_backward: while they run backward (with the head's gradients).
-    left: what is live after the whole backward. inputs_embeds: the first layer's input, where a local of the model's
-    forward names it until that returns.
+    shared: live while the stack's layers run forward; shared_backward: while they run backward (with the gradients of
+    what comes after them). inputs_embeds: the first layer's input, where a local of the forward names it until that
+    returns.
     """
 
-    embed: Peaks
+    forward: Peaks
     shared: Live
+    inputs_embeds: Live
+    shared_backward: Live
+    backward: Peaks
+
+
+@dataclass(frozen=True)
+class TapedModel:
+    """The model around its layers: what comes before each stack of them, then final norm, head and loss.
+
+    left: what is live after the whole backward.
+    """
+
+    entries: tuple[Entry, ...]
     head: Peaks
     loss: Peaks
     backward_head: Peaks
-    shared_backward: Live
-    backward_embed: Peaks
     left: Live
-    inputs_embeds: Live
 
 
 @lru_cache(maxsize=4096)
 def tape_layer(s: Structure) -> TapedLayer:
     """Run one layer forward and backward on a tape."""
-    family = family_module(s.family)
     t = Tape("forward", s.gradients_exist)
     c = Context(t, s)
     hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "layer input")
-    out = _run_forward(t, c, family.layer, hidden)
+    given = family_module(s.family).given(c) if s.block.shares else {}
+    out, handed = _run_forward(t, c, hidden, given)
     del hidden
     t.snapshot()
     saved = _kept(t, out)
+    begins = [(out, "hidden states"), *sharing.with_gradients(s, given | handed)]
+    leaves = [value for value in handed.values() if value.leaf is not None]
+    if not sharing.held_by_later_layers(s):
+        handed = {}
+    passed = _kept(t, out)
+    given = {}
     t.cast_cache.clear()
     kept = _kept(t, out)
     forward, t.snapshots, t.phase = t.snapshots, [], "backward"
-    if out.node is not None:
-        _backward(t, out, t.allocate(("B", "S", "hidden"), out.dtype, "gradient of hidden states"))
+    handed = {}
+    _backward(t, begins)
     received.clear()
-    return TapedLayer(saved, kept, Live(t.live), Peaks.of(forward), Peaks.of(t.snapshots))
+    left = Live(t.live)
+    leaves.clear()
+    return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.snapshots))
 
 
-def _run_forward(t: Tape, c: Context, layer: Callable[..., Value], hidden: Value) -> Value:
+def _run_forward(t: Tape, c: Context, hidden: Value, given: Handed) -> tuple[Value, Handed]:
+    layer = family_module(c.structure.family).layer
+    args = (given,) if c.structure.block.shares else ()
     if c.structure.checkpointing == "none":
-        return layer(c, hidden)
-    if c.structure.checkpointing == "reentrant":
-        return t.checkpoint_reentrant(lambda h: layer(c, h), hidden)
-    return t.checkpoint(layer, c, hidden)
+        made = layer(c, hidden, *args)
+    elif c.structure.checkpointing == "reentrant":
+        made = t.checkpoint_reentrant(lambda h: layer(c, h), hidden)
+    else:
+        made = t.checkpoint(layer, c, hidden, *args)
+    return made if c.structure.block.shares else (made, {})
 
 
-def _backward(t: Tape, out: Value, grad: Value) -> None:
-    node, index = out.node, out.index
-    assert node is not None
-    out.storage = out.node = None
-    buffers = {node: [None] * index + [grad]}
-    del node, grad
+def _backward(t: Tape, begins: list[tuple[Value, str]]) -> None:
+    """Run backward from values whose gradients are there, and let go of the values."""
+    buffers: dict[Node, list[Value | None]] = {}
+    for value, name in begins:
+        value.storage = None
+        grad = t.allocate(value.shape, value.dtype, f"gradient of {name}")
+        if value.node is not None:
+            buffers[value.node] = Tape.buffer(value.node, value.index, grad)
+        elif value.leaf is not None:
+            t.accumulate_grad(value.leaf, grad)
+        del grad
+    del value
+    begins.clear()
     t.run_backward(buffers)
 
 
@@ -128,47 +160,85 @@ def _without(t: Tape, *values: Value) -> Live:
 
 @lru_cache(maxsize=4096)
 def tape_model(s: Structure) -> TapedModel:
-    """Run the model around its layers: embed, then head and loss, their backward, the embedding's backward."""
+    """Run the model around its layers: what comes before each stack, then head and loss, and all of it backward."""
     family: ModuleType = family_module(s.family)
     t = Tape("forward", s.gradients_exist)
     t.tied = "head.weight" if s.tied and s.train_base else ""
     c = Context(t, s)
-    embedded = family.embed(c)
-    t.snapshot()
-    embed, t.snapshots = t.snapshots, []
-    shared = _without(t, embedded)
-    inputs_embeds = _named(c, embedded)
-    hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "last hidden states")
-    embedded.storage = None
-    passed = [hidden]
-    del hidden
-    loss = family.loss(c, passed.pop())
+    starts = [_start(t, c, family.embed(c))]
+    for between in getattr(family, "BETWEEN", ()):
+        starts.append(_start(t, c, *between(c, _last_hidden_states(t, c, starts[-1]))))
+    loss = family.loss(c, _last_hidden_states(t, c, starts[-1]))
     t.snapshot()
     t.cast_cache.clear()
-    t.phase = "backward head"
-    forward, t.snapshots = t.snapshots, []
-    _backward(t, loss, t.allocate((1,), "float32", "loss grad"))
+    forward, t.snapshots, t.phase = t.snapshots, [], "backward head"
+    _backward(t, [(loss, "the loss")])
+    del loss
     t.snapshot()
-    shared_backward = _without(t, *[g for g in received if g is not None])
-    backward_head, t.snapshots, t.phase = t.snapshots, [], "backward embedding"
-    grad = received.pop() if received else None
-    dtype, grad = (grad.dtype if grad is not None else c.hidden_dtype), None
-    if embedded.node is not None:
-        held = [c] if s.checkpointing == "reentrant" else []  # CheckpointFunction holds its arguments with the graph
-        del c
-        _backward(t, embedded, t.allocate(("B", "S", "hidden"), dtype, "gradient of hidden states"))
-        held.clear()
+    backward_head = _peaks(t)
+    contexts = [c]
+    del c
+    entries = [_entry(t, contexts, start) for start in reversed(starts)]
+    contexts.clear()
     return TapedModel(
-        Peaks.of(embed),
-        shared,
+        tuple(reversed(entries)),
         Peaks.of([s for s in forward if s.phase == "forward"]),
         Peaks.of([s for s in forward if s.phase == "loss"]),
-        Peaks.of(backward_head),
-        shared_backward,
-        Peaks.of(t.snapshots),
+        backward_head,
         Live(t.live),
-        inputs_embeds,
     )
+
+
+@dataclass(slots=True)
+class _Start:
+    """A stack's start as the forward left it: its input and what its layers share, and the gradient of its end.
+
+    received: the gradient of the stack's last hidden states, once what follows has run backward.
+    """
+
+    forward: Peaks
+    shared: Live
+    inputs_embeds: Live
+    outputs: list[tuple[Value, str]]
+    received: list[Value | None]
+
+
+def _start(t: Tape, c: Context, embedded: Value, shared: Handed | None = None) -> _Start:
+    """What stands before a stack has run: its layers count their input, and the first of them what all are given."""
+    shared = shared or {}
+    t.snapshot()
+    forward = _peaks(t)
+    live, inputs_embeds = _without(t, embedded, *shared.values()), _named(c, embedded)
+    outputs = [(embedded, "hidden states"), *((value, name) for name, value in shared.items())]
+    for value, _ in outputs:
+        value.storage = None
+    return _Start(forward, live, inputs_embeds, outputs, [])
+
+
+def _last_hidden_states(t: Tape, c: Context, start: _Start) -> Value:
+    """The output of a stack, which what follows gets as its only reference."""
+    wanted = c.structure.input_requires_grad
+    hidden, start.received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, wanted, "last hidden states")
+    return hidden
+
+
+def _entry(t: Tape, contexts: list[Context], start: _Start) -> Entry:
+    """Run what stands before a stack backward."""
+    shared_backward = _without(t, *[grad for grad in start.received if grad is not None])
+    (c,) = contexts
+    if c.structure.checkpointing != "reentrant":  # CheckpointFunction holds its arguments with the graph
+        c.end_stack_backward()
+    del c
+    start.received.clear()
+    t.phase = "backward embedding"
+    _backward(t, start.outputs)
+    return Entry(start.forward, start.shared, start.inputs_embeds, shared_backward, _peaks(t))
+
+
+def _peaks(t: Tape) -> Peaks:
+    """The candidates since the last call."""
+    snapshots, t.snapshots = t.snapshots, []
+    return Peaks.of(snapshots)
 
 
 def _named(c: Context, embedded: Value) -> Live:

@@ -10,7 +10,7 @@ import pytest
 from planner.architecture.read import read_architecture
 from planner.errors import RequestError
 from planner.memory.inventory import resolve_setup
-from planner.memory.step import Step, build_step
+from planner.memory.step import Step, build_step, last_used
 from planner.schema import parse_request
 
 BATCH, LENGTH, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, WIDE = 2, 16, 32, 4, 2, 8, 64
@@ -176,6 +176,7 @@ def test_adapted_experts_refuse_a_dropout_in_one_line() -> None:
 def test_masks_of_one_kind_of_layer_go_with_the_first_of_them() -> None:
     # gemma2 under checkpointing: while layer 0, which slides, runs backward, the mask of layer 1 is gone
     whole = step("gemma2", {"num_hidden_layers": 2}, gradient_checkpointing=True)
+    (entry,), (runs,) = whole.tape.entries, whole.stacks
     mask = BATCH * LENGTH * LENGTH * 2
-    assert whole.model.total(whole._last_used(1)) == mask
-    assert whole._last_used(0) != whole._last_used(1)
+    assert whole.model.total(last_used(entry, runs, 1)) == mask
+    assert last_used(entry, runs, 0) != last_used(entry, runs, 1)
