@@ -167,6 +167,12 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
         )
     if activation_certainty(request, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
+    unreached = sum(i.elements for i in memory.static.items if not i.reached)
+    if unreached:
+        notes.append(
+            f"the batch is text: {format_count(unreached)} parameters for images or sound stay loaded, without "
+            "gradients and optimizer states; batches with images need those and their activations besides"
+        )
     paged = memory.static.states.paged
     if paged and request.device == "cuda":
         notes.append(f"{format_gib(paged)} of paged optimizer states can leave the card and are not held against it")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from planner.architecture.blocks import Architecture, Block, Moe, Tensor
+from planner.memory.reach import executed_blocks
 from planner.memory.structure import BlockShape, Roles
 from planner.memory.tape import Monomial
 
@@ -13,7 +14,7 @@ Dims = dict[str, Number]
 
 def model_dims(architecture: Architecture, batch: Number, length: Number, rank: int) -> Dims:
     """Symbols that every part knows: B, S, hidden, vocab, r, and the rotary tables'."""
-    attention = next((b.attention for b in architecture.blocks if b.attention is not None), None)
+    attention = next((b.attention for b in executed_blocks(architecture) if b.attention is not None), None)
     rotary = attention.rotary_dim if attention else 0
     return {
         "B": batch,
@@ -24,6 +25,7 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "rotary_dim": rotary,
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
+        "embed_rows": next((t.shape[0] for t in architecture.tensors if t.name.endswith("embed_tokens.weight")), 0),
         "embed_width": architecture.head.in_features if architecture.head else 0,
         "heads": attention.num_heads if attention else 0,
         "head_dim": attention.head_dim if attention else 0,
@@ -134,13 +136,14 @@ def block_roles(block: Block, hidden_size: int) -> Roles:
 
 def model_shape(architecture: Architecture) -> BlockShape:
     """What the code around the layers branches on: whether any layer has a window, and any has none."""
-    windows = [b.attention.sliding_window for b in architecture.blocks if b.attention is not None]
+    blocks = executed_blocks(architecture)
+    windows = [b.attention.sliding_window for b in blocks if b.attention is not None]
     return BlockShape(
         sliding=any(w is not None for w in windows),
         full=any(w is None for w in windows),
         projected_embeddings=any(linear.leaf == "project_in" for linear in architecture.linears),
-        post_norm=any(b.norm_order == "post" for b in architecture.blocks),
-        position=architecture.blocks[0].attention.position if architecture.blocks[0].attention else "none",
+        post_norm=any(b.norm_order == "post" for b in blocks),
+        position=blocks[0].attention.position if blocks[0].attention else "none",
     )
 
 

@@ -9,17 +9,22 @@ LOGITS: Shape = ("B", "S", "vocab")
 
 
 def token_embedding(
-    c: Context, name: str = "embed_tokens.weight", width: Shape = HIDDEN, scaled: bool = False
+    c: Context,
+    name: str = "embed_tokens.weight",
+    width: Shape = HIDDEN,
+    scaled: bool = False,
+    rows: str = "vocab",
 ) -> Value:
     """nn.Embedding: saves the ids (the batch); backward makes a dense gradient of the whole table.
 
-    scaled: the module itself multiplies what it looked up (GemmaTextScaledWordEmbedding).
+    scaled: the module itself multiplies what it looked up (GemmaTextScaledWordEmbedding). rows: "embed_rows" where the
+    table has more than the head has.
     """
     t = c.tape
-    weight = c.parameter("head.weight" if c.structure.tied else name, ("vocab", *width))
+    weight = c.parameter("head.weight" if c.structure.tied else name, (rows, *width))
 
     def backward(grad: Value) -> ops.Grads:
-        return (t.allocate(("vocab", *width), weight.dtype, "embedding grad"),)
+        return (t.allocate((rows, *width), weight.dtype, "embedding grad"),)
 
     out = t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward)
     if scaled:
@@ -36,13 +41,14 @@ def rotary_tables(c: Context, dtype: str | None = None) -> None:
     cos_and_sin(c, dtype)
 
 
-def cos_and_sin(c: Context, dtype: str | None = None) -> None:
-    """The rotary embedding's forward."""
+def cos_and_sin(c: Context, dtype: str | None = None, batched: bool = False) -> None:
+    """The rotary embedding's forward; batched: position ids have a row for each sequence."""
     t, dtype = c.tape, dtype or c.hidden_dtype
+    shape: Shape = ("B", "S", "rotary_dim") if batched else ("S", "rotary_dim")
     before, t.scope = t.scope, f"{t.scope}rotary_emb: "
     c.tables += [
-        t.allocate(("S", "rotary_dim"), dtype, "cos", "activations"),
-        t.allocate(("S", "rotary_dim"), dtype, "sin", "activations"),
+        t.allocate(shape, dtype, "cos", "activations"),
+        t.allocate(shape, dtype, "sin", "activations"),
     ]
     t.scope = before
 

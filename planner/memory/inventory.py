@@ -3,10 +3,12 @@
 Weights, gradients, optimizer states, 4-bit constants and master copies follow from this list to the byte.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from planner.architecture.blocks import Architecture, Linear, Tensor
+from planner.architecture.blocks import Architecture, Block, Linear, Tensor
+from planner.memory.reach import executed_blocks, reads_text
 from planner.memory.structure import stack_adapter_dtype
 from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
@@ -18,7 +20,10 @@ Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """`count` tensors of the same kind: numel elements each, stored in dtype (or in 4 bits)."""
+    """`count` tensors of the same kind: numel elements each, stored in dtype (or in 4 bits).
+
+    reached: the batch runs through it; what it does not reach gets no gradient, and so no optimizer states.
+    """
 
     name: str
     role: Role
@@ -27,6 +32,11 @@ class Item:
     dtype: str
     trainable: bool
     shape: tuple[int, ...]
+    reached: bool = True
+
+    @property
+    def has_gradient(self) -> bool:
+        return self.trainable and self.reached
 
     @property
     def elements(self) -> int:
@@ -68,19 +78,35 @@ def resolve_setup(request: PlanRequest, architecture: Architecture) -> Setup:
 def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) -> tuple[Item, ...]:
     """All tensors that live with the model, tied ones once."""
     rank = request.lora_settings.r if request.lora_settings else 0
+    executed = executed_blocks(architecture)
     items: list[Item] = []
     for block in architecture.blocks:
-        for linear in block.linears:
-            items += _linear(f"{block.prefix}.*.{linear.name}", linear, block.count, setup, rank)
-        for tensor in block.tensors:
-            items += _with_adapter(f"{block.prefix}.*.{tensor.name}", tensor, block.count, setup, rank)
+        found = _block(block, setup, rank)
+        items += found if block in executed else unreached(found)
     for linear in architecture.linears:
-        items += _linear(linear.name, linear, 1, setup, rank)
-    items += [_tensor(t.name, t, 1, setup) for t in architecture.tensors]
+        found = _linear(linear.name, linear, 1, setup, rank)
+        items += found if reads_text(linear.name) else unreached(found)
+    for tensor in architecture.tensors:
+        found = [_tensor(tensor.name, tensor, 1, setup)]
+        items += found if reads_text(tensor.name) else unreached(found)
     if architecture.head is not None:
         items += _head(architecture, setup, rank)
     items += [_buffer(t, setup) for t in architecture.buffers]
     return tuple(items)
+
+
+def unreached(items: Iterable[Item]) -> list[Item]:
+    """The same tensors, where no batch of text comes."""
+    return [replace(item, reached=False) for item in items]
+
+
+def _block(block: Block, setup: Setup, rank: int) -> list[Item]:
+    items: list[Item] = []
+    for linear in block.linears:
+        items += _linear(f"{block.prefix}.*.{linear.name}", linear, block.count, setup, rank)
+    for tensor in block.tensors:
+        items += _with_adapter(f"{block.prefix}.*.{tensor.name}", tensor, block.count, setup, rank)
+    return items
 
 
 def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> list[Item]:

@@ -71,7 +71,7 @@ def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[
 
 def _cast_bytes(item: Item, setup: Setup) -> int:
     """Bytes an element of a quantized linear's bias loses at the first forward."""
-    if item.role != "bias_4bit":
+    if item.role != "bias_4bit" or not item.reached:
         return 0
     return ITEMSIZE[setup.kept_dtype] - ITEMSIZE[item.dtype]
 

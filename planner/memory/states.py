@@ -37,19 +37,19 @@ class StateBytes:
 
 
 def gradient_bytes(items: Sequence[Item]) -> int:
-    """Every trainable parameter has a gradient of its own dtype."""
-    return sum(i.elements * ITEMSIZE[i.dtype] for i in items if i.trainable)
+    """Every trainable parameter that the batch reaches has a gradient of its own dtype."""
+    return sum(i.elements * ITEMSIZE[i.dtype] for i in items if i.has_gradient)
 
 
 def state_bytes(optimizer: Optimizer, items: Sequence[Item], device: str) -> StateBytes:
-    """Optimizer states of all trainable tensors.
+    """Optimizer states of all tensors that get a gradient.
 
     Source: torch 2.13 optim/adamw.py (zeros_like of the parameter), bitsandbytes 0.50 optim/optimizer.py
     (init_state), transformers 5.23 optimization.py (Adafactor).
     """
     moments = constants = scalars = paged = 0
     for item in items:
-        if not item.trainable:
+        if not item.has_gradient:
             continue
         moments += moment_bytes(optimizer, item) * item.count
         constants += constant_bytes(optimizer, item) * item.count
@@ -98,7 +98,7 @@ def step_workspace_bytes(optimizer: Optimizer, items: Sequence[Item], device: st
     torch's foreach AdamW takes the square root of all second moments at once: one copy of that list
     (optim/adamw.py _multi_tensor_adamw); on the CPU it goes tensor by tensor (_single_tensor_adamw).
     """
-    trainable = [i for i in items if i.trainable]
+    trainable = [i for i in items if i.has_gradient]
     if optimizer.name == "adamw_torch":
         if device == "cpu":
             return _tensor_by_tensor(trainable, _adamw_bytes)

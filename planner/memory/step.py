@@ -13,6 +13,7 @@ from planner.architecture.blocks import Architecture, Block
 from planner.memory.dims import Dims, Number, block_dims, block_roles, block_shape, model_dims, model_shape, value
 from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
+from planner.memory.reach import executed_blocks
 from planner.memory.sharding import num_shards, share
 from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
 from planner.memory.tape import Key, Live, Monomial, Snapshot
@@ -105,12 +106,6 @@ def structures(
     return base, layers
 
 
-def executed_blocks(architecture: Architecture) -> tuple[Block, ...]:
-    """The blocks that a text-only batch runs through: all but vision towers, unless there is nothing else."""
-    text = tuple(b for b in architecture.blocks if not any(w in b.prefix for w in ("vision", "visual")))
-    return text or architecture.blocks
-
-
 def _structure(
     request: PlanRequest, architecture: Architecture, setup: Setup, length: int, batch: int, gradients_exist: bool
 ) -> Structure:
@@ -134,7 +129,7 @@ def _structure(
         mask=request.padding,
         window_mask=any(
             b.attention and b.attention.sliding_window and length >= b.attention.sliding_window
-            for b in architecture.blocks
+            for b in executed_blocks(architecture)
         ),
         autocast=AUTOCAST[request.mixed_precision],
         device=request.device,

@@ -91,7 +91,7 @@ def _terms_4bit(members: Sequence[Item], quant_type: str, double_quant: bool, sh
 
 def state_terms(optimizer: Optimizer, states: StateBytes, items: Sequence[Item]) -> Iterable[Term]:
     """Optimizer states by kind."""
-    trained = sum(i.elements for i in items if i.trainable)
+    trained = sum(i.elements for i in items if i.has_gradient)
     life: tuple[Phase, Phase] = ("optimizer_step", "between_steps")
     formulas = {
         "parameter": f"{optimizer.num_states} x trained parameters x bytes of their dtype",

@@ -28,19 +28,20 @@ FAMILIES = {
     "phi3": "phi3",
     "qwen3_moe": "qwen3_moe",
     "smollm3": "smollm3",
-}
-
-
-#: Families whose text layers are another family's; what else they have (a vision tower) is not in the activations.
-TEXT_LAYERS = {
-    "gemma3": "gemma3_text",
-    "internlm2": "llama",
+    "qwen2_vl": "qwen2_vl",
+    "qwen2_5_vl": "qwen2_vl",
+    "qwen3_vl": "qwen3_vl",
+    "qwen3_vl_moe": "qwen3_vl_moe",
+    "mllama": "mllama",
     "internlm3": "llama",
-    "qwen2_vl": "qwen2",
-    "qwen2_5_vl": "qwen2",
-    "qwen3_vl": "qwen3",
-    "qwen3_vl_moe": "qwen3_moe",
 }
+
+
+#: Families that hand a batch of text to a text model whose forward is another family's.
+TEXT_MODELS = {"gemma3": "gemma3_text"}
+
+#: Families whose code is not in transformers 5.23, with layers like another family's.
+LIKE = {"internlm2": "llama"}
 
 GENERIC = "generic"
 
@@ -55,7 +56,7 @@ def layer_family(architecture: Architecture) -> str:
     text = architecture.config.get("text_config")
     if name in ("llava", "mistral3"):
         name = str(text.get("model_type")) if isinstance(text, dict) and "model_type" in text else name
-    name = TEXT_LAYERS.get(name, name)
+    name = TEXT_MODELS.get(name) or LIKE.get(name, name)
     return name if name in FAMILIES else GENERIC
 
 
@@ -66,4 +67,5 @@ def family_module(family: str) -> ModuleType:
 
 def activation_certainty(request: PlanRequest, architecture: Architecture) -> Certainty:
     """How sure the activations are: exact where the family's code is mirrored, modelled elsewhere."""
-    return "exact" if architecture.model_type in FAMILIES and request.loss == "full" else "modelled"
+    mirrored = layer_family(architecture) != GENERIC and architecture.model_type not in LIKE
+    return "exact" if mirrored and request.loss == "full" else "modelled"
