@@ -8,10 +8,11 @@ from planner.answer import CATEGORIES, Certainty, Plan, Verdict
 from planner.catalog import find_gpu
 from planner.catalog.rows.gpu import GpuRow
 from planner.memory import ledger
+from planner.memory.band import Band, band_for
 from planner.memory.inventory import Setup, inventory, resolve_setup
 from planner.memory.layers import activation_certainty
 from planner.memory.moments import Moment, Static, by_category, moments, static_bytes, timeline
-from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes, oom_probability
+from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.step import build_step
 from planner.resolve import Model, check, load_model
 from planner.schema import SCHEMA_VERSION, PlanRequest
@@ -28,6 +29,7 @@ class Memory:
     moments: list[Moment]
     peak: Moment
     certainty: Certainty
+    band: Band
     device: DeviceBytes
     cublas: int
     batch: int
@@ -70,8 +72,9 @@ def compute_memory(request: PlanRequest) -> Memory:
     found = moments(static, step, accumulating, cublas + ids)
     peak = max(found, key=lambda m: m.total)
     certainty = activation_certainty(request, architecture) if request.num_gpus == 1 else "modelled"
-    on_device = device_bytes(peak.total, request.device, certainty)
-    return Memory(model, setup, static, found, peak, certainty, on_device, cublas, ids, gpu)
+    band = band_for(request.device, request.num_gpus, certainty, request.stack)
+    on_device = device_bytes(peak.total, request.device, band)
+    return Memory(model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu)
 
 
 def _capability(gpu: GpuRow | None) -> float | None:
@@ -139,7 +142,9 @@ def _verdict(memory: Memory) -> dict[str, Any]:
         "verdict": verdict(memory),
         "usable_bytes": usable,
         "headroom_bytes": usable - needed_bytes(memory),
-        "oom_probability": oom_probability(needed_bytes(memory), usable, memory.certainty),
+        "oom_probability": round(
+            memory.band.chance_above(memory.device.device, usable + memory.static.states.paged), 4
+        ),
     }
 
 

@@ -18,8 +18,8 @@ LAYERS = (
     {"resolve"},
     {"memory"},
     {"estimate"},
-    {"grid", "limits", "advise", "levels", "child"},
-    {"report", "report_levels"},
+    {"grid", "limits", "advise", "levels", "child", "evidence"},
+    {"report", "report_levels", "report_evidence", "report_bands"},
     {"cli", "__main__"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -44,6 +44,8 @@ def test_the_help_needs_no_model(module: str) -> None:
         "compare gpt2 --gpu t4",
         "models gpt2",
         "gpus",
+        "evidence --method full --worst 1",
+        "calibrate --published",
         "schema",
         "doctor",
         "fit --help",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,6 +48,22 @@ def read_table(name: str) -> Table:
             return Table(name, list(csv.reader(handle)))
     except (OSError, ValueError, csv.Error) as error:
         raise CatalogError(f"data/{name} cannot be read ({error}): install the product again") from None
+
+
+def write_table(name: str, rows: Sequence[BaseModel]) -> None:
+    """Write data/NAME anew; what this process has read of it stays as it was read."""
+    columns = list(type(rows[0]).model_fields)
+    try:
+        with (DATA_DIR / name).open("w", encoding="utf-8", newline="") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows([_cell(getattr(row, column)) for column in columns] for row in rows)
+    except OSError as error:
+        raise CatalogError(f"data/{name} cannot be written ({error.strerror}): use a checkout of your own") from None
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def read_config_file(name: str) -> dict[str, Any]:

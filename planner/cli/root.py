@@ -16,6 +16,8 @@ COMMANDS = {
     "plan": "The whole estimate of one request, or of a stream of them.",
     "trace": "The real libraries' memory for a request, without weights and without a GPU.",
     "compare": "Methods and GPUs side by side for one model.",
+    "evidence": "What the planner says beside what others measured, the worst first.",
+    "calibrate": "Fit how sure an answer is, to measured runs.",
     "models": "The catalogue's models: all, those that match, or one in detail.",
     "gpus": "The catalogue's GPUs: all, or those that match.",
     "schema": "JSON Schema of a request, or of the answer.",

@@ -1,12 +1,11 @@
-"""What a CUDA process needs besides tensors: context, library workspaces, the allocator's slack; and how sure we are.
+"""What a CUDA process needs besides tensors: context, library workspaces, the allocator's slack.
 
 Everything here is a stated assumption with its source; CPU runs have none of it.
 """
 
 from dataclasses import dataclass
-from math import erf, log, sqrt
 
-from planner.answer import Certainty
+from planner.memory.band import Band
 from planner.memory.dims import Number
 from planner.units import MIB
 
@@ -24,10 +23,6 @@ CUBLAS_WORKSPACE_HOPPER_BYTES = 32 * MIB
 #: segments are left partly used as sizes change. One share for all until it is modelled from sizes and lifetimes.
 FRAGMENTATION_SHARE = 0.04
 SEGMENT_BYTES = 2 * MIB
-
-#: Half-widths of the 90% band on device_bytes, by the least certain term.
-BAND: dict[Certainty, float] = {"exact": 0.05, "modelled": 0.10, "fitted": 0.15}
-_Z90 = 1.6448536269514722
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +57,11 @@ def cublas_workspace_bytes(compute_capability: float | None) -> int:
     return CUBLAS_WORKSPACE_BYTES
 
 
-def device_bytes(peak_bytes: int, device: str, certainty: Certainty) -> DeviceBytes:
+def device_bytes(peak_bytes: int, device: str, band: Band) -> DeviceBytes:
     """From the peak of tensor bytes to what the device shows, with its band."""
     if device == "cpu":
-        return DeviceBytes(0, peak_bytes, peak_bytes, peak_bytes, peak_bytes)
+        return DeviceBytes(0, peak_bytes, peak_bytes, *band.ends(peak_bytes))
     slack = int(peak_bytes * FRAGMENTATION_SHARE)
     reserved = -(-(peak_bytes + slack) // SEGMENT_BYTES) * SEGMENT_BYTES
     device_total = reserved + CONTEXT_BYTES
-    width = BAND[certainty]
-    low = max(peak_bytes, int(device_total * (1 - width)))
-    return DeviceBytes(CONTEXT_BYTES, reserved, device_total, low, int(device_total * (1 + width)))
-
-
-def oom_probability(device_total: int, usable_bytes: int, certainty: Certainty) -> float:
-    """Chance that the run needs more than the card offers: log-normal error with the band's width."""
-    sigma = log(1 + BAND[certainty]) / _Z90
-    return round(0.5 * (1 + erf((log(device_total) - log(usable_bytes)) / (sigma * sqrt(2)))), 4)
+    return DeviceBytes(CONTEXT_BYTES, reserved, device_total, *band.ends(device_total))

@@ -23,6 +23,8 @@ FLAGS = {
     "plan": REQUEST_FLAGS | {"--json", "--request", "--batch"},
     "trace": REQUEST_FLAGS | {"--json", "--request", "--full", "--compare", "--time-limit"},
     "compare": (REQUEST_FLAGS - {"--method"}) | {"--json", "--methods"},
+    "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
+    "calibrate": {"--json", "--published", "--write"},
     "models": {"--json"},
     "gpus": {"--json"},
     "schema": {"--json", "--answer"},

@@ -1,0 +1,41 @@
+"""Measurements: what others published and what this project measured, with the explanations of what stays off."""
+
+from functools import cache
+
+from planner.catalog.rows.measurement import ExplanationRow, FrameworkRow, MeasurementRow, OwnRow
+from planner.catalog.tables import read_table
+
+_FOLDER = "measurements"
+
+
+def list_runs() -> list[MeasurementRow]:
+    """Every published figure, those of runs that ended for want of memory included, in the order of the file."""
+    table = read_table(f"{_FOLDER}/runs.csv")
+    return [_run(number) for number in range(len(table.rows))]
+
+
+def list_own_runs() -> list[OwnRow]:
+    """Every training run that this project measured on a CPU."""
+    table = read_table(f"{_FOLDER}/own.csv")
+    return [table.validated(number, OwnRow) for number in range(len(table.rows))]
+
+
+@cache
+def explanations() -> dict[str, ExplanationRow]:
+    """Why a run stays off, by the run's id."""
+    table = read_table(f"{_FOLDER}/explanations.csv")
+    rows = [table.validated(number, ExplanationRow) for number in range(len(table.rows))]
+    return {row.id: row for row in rows}
+
+
+@cache
+def framework_stacks() -> dict[str, str]:
+    """The stack that does what a source's framework does, by the framework's name there; blank: none does."""
+    table = read_table(f"{_FOLDER}/frameworks.csv")
+    rows = [table.validated(number, FrameworkRow) for number in range(len(table.rows))]
+    return {row.framework: row.stack for row in rows}
+
+
+@cache
+def _run(number: int) -> MeasurementRow:
+    return read_table(f"{_FOLDER}/runs.csv").validated(number, MeasurementRow)

@@ -1,0 +1,98 @@
+"""``evidence``: what the planner says beside what was measured."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, get_args
+
+import click
+
+from planner.catalog.bands import list_band_fits
+from planner.catalog.measurements import explanations
+from planner.cli.options import json_option
+from planner.cli.output import note, print_json, print_report
+from planner.errors import RequestError
+from planner.evidence.score import Evidence, score_own, score_published
+from planner.evidence.summary import GroupName, errors_by, errors_of, reliability_of, verdicts_of, worst_first
+
+#: Groups shown where none is asked for.
+_GROUPS: tuple[GroupName, ...] = ("metric", "stack", "method", "gpus")
+_WORST = 15
+
+
+@click.command("evidence")
+@click.option("--by", type=click.Choice(get_args(GroupName)), multiple=True, help="Errors by this; may be repeated.")
+@click.option("--stack", metavar="TEXT", help="Only runs of this stack.")
+@click.option("--method", metavar="TEXT", help="Only runs of this method.")
+@click.option("--model", metavar="TEXT", help="Only models whose name contains this.")
+@click.option("--metric", metavar="TEXT", help="Only figures of this metric.")
+@click.option("--worst", type=click.IntRange(0), default=_WORST, show_default=True, help="How many of the worst rows.")
+@json_option
+def command(by: tuple[GroupName, ...], worst: int, as_json: bool, **only: str | None) -> None:
+    """Predicted memory beside what others measured and published, and beside our own measured runs.
+
+    Nothing is left out: the figures furthest off stand first, and what is refused is listed with the refusal.
+    """
+    published = _matching(list(score_published()), only)
+    own = _matching(list(score_own()), only)
+    if not published and not own:
+        raise RequestError(f"no measured run matches {_asked(only)}: `tunebudget evidence` shows what there is")
+    if as_json:
+        print_json(_as_json(published, own))
+        return
+    _show(published, own, by or _GROUPS, worst)
+
+
+def _show(published: Sequence[Evidence], own: Sequence[Evidence], groups: Sequence[GroupName], worst: int) -> None:
+    from planner.report_evidence import evidence_report
+
+    fit = next((fit for fit in list_band_fits() if fit.device == "cuda"), None)
+    print_report(evidence_report(published, own, groups, worst, explanations(), fit))
+    note("`tunebudget calibrate --published` fits the band anew")
+
+
+def _matching(found: list[Evidence], only: dict[str, str | None]) -> list[Evidence]:
+    """Those that match every filter that is given."""
+    return [
+        one
+        for one in found
+        if all(text is None or _matches(name, getattr(one, name) or "", text) for name, text in only.items())
+    ]
+
+
+def _matches(name: str, value: str, text: str) -> bool:
+    if name == "model":
+        return text.casefold() in value.casefold()
+    return text.casefold() in (value.casefold(), value.partition("@")[0].casefold())
+
+
+def _asked(only: dict[str, str | None]) -> str:
+    return ", ".join(f"--{name} {text!r}" for name, text in only.items() if text is not None)
+
+
+def _as_json(published: Sequence[Evidence], own: Sequence[Evidence]) -> dict[str, Any]:
+    full = [one for one in published if one.full]
+    verdicts = verdicts_of(full)
+    return {
+        "errors": asdict(errors_of("all", full)),
+        "errors_own": asdict(errors_of("own", own)),
+        "errors_by": {name: list(map(asdict, errors_by(name, full))) for name in get_args(GroupName)},
+        "verdicts": {
+            "ran": verdicts.ran,
+            "ran_out": verdicts.ran_out,
+            "false_alarm_share": verdicts.false_alarm_share,
+            "caught_share": verdicts.caught_share,
+        },
+        "reliability": list(map(asdict, reliability_of(full))),
+        "band": [fit.model_dump(mode="json") for fit in list_band_fits()],
+        "rows": [_row(one) for one in (*worst_first(published), *worst_first(own))],
+    }
+
+
+def _row(one: Evidence) -> dict[str, Any]:
+    known = explanations().get(one.id)
+    return one.as_dict() | {
+        "error": one.error,
+        "in_band": one.in_band,
+        "explanation": known.explanation if known else None,
+        "checked_by": known.checked_by if known else None,
+    }

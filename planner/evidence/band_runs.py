@@ -1,0 +1,41 @@
+"""The runs that the bands are fitted to: every figure with a fully stated configuration that the planner answers."""
+
+from collections.abc import Iterable, Iterator
+
+from planner.catalog.rows.band import BandRunRow
+from planner.evidence.score import Evidence
+
+#: Digits of a kept log ratio.
+_DIGITS = 7
+
+
+def band_runs(found: Iterable[Evidence]) -> Iterator[BandRunRow]:
+    """The runs behind the bands, a device after the other.
+
+    Our own CPU runs are of exact answers alone: CPU answers of other certainties take the spread of published tensor
+    bytes, which are counted the same way.
+    """
+    evidence = [one for one in found if one.full and one.log_ratio is not None]
+    yield from (_run(one, "cuda") for one in evidence if one.device == "cuda")
+    yield from (_run(one, "cpu") for one in evidence if one.device == "cpu")
+    yield from (_run(one, "cpu") for one in evidence if one.device == "cuda" and _stands_for_cpu(one))
+
+
+def _stands_for_cpu(one: Evidence) -> bool:
+    return one.level == "tensors" and one.num_gpus == 1 and one.certainty != "exact"
+
+
+def _run(one: Evidence, device: str) -> BandRunRow:
+    assert one.log_ratio is not None
+    return BandRunRow.model_validate(
+        {
+            "id": one.id,
+            "source": one.source,
+            "device": device,
+            "devices": "one" if one.num_gpus == 1 else "several",
+            "certainty": one.certainty,
+            "stack": (one.asked_stack or "transformers").partition("@")[0],
+            "level": one.level,
+            "log_ratio": round(one.log_ratio, _DIGITS),
+        }
+    )

@@ -1,0 +1,69 @@
+"""A new fit of the bands to the measurements as the planner answers them today."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+from planner import __version__
+from planner.catalog.rows.band import BandFitRow, BandRow, BandRunRow
+from planner.evidence.fit import Fit, Quantiles, coverage, fit
+
+#: Digits of a kept quantile.
+_DIGITS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """What is kept in data/bands/, and the fit of each device behind it."""
+
+    bands: tuple[BandRow, ...]
+    runs: tuple[BandRunRow, ...]
+    summaries: tuple[BandFitRow, ...]
+    fits: dict[str, Fit]
+
+
+def refit(runs: Sequence[BandRunRow], today: date) -> Refit:
+    """Fit each device's runs; runs of one device must stand together."""
+    fits = {device: fit(list(group)) for device, group in groupby(runs, key=lambda run: run.device)}
+    bands = [row for device, fitted in fits.items() for row in _band_rows(device, fitted)]
+    summaries = [_summary(device, fitted, runs, today) for device, fitted in fits.items()]
+    return Refit(tuple(bands), tuple(runs), tuple(summaries), fits)
+
+
+def _band_rows(device: str, fitted: Fit) -> list[BandRow]:
+    rows = []
+    for band in fitted.bands:
+        named = dict(zip(("devices", "certainty", "stack"), band.kind, strict=True))
+        kept = dict(zip(("q05", "q25", "q50", "q75", "q95"), _rounded_outwards(band.quantiles), strict=True))
+        rows.append(
+            BandRow.model_validate({"device": device, "runs": band.runs, "sources": band.sources} | named | kept)
+        )
+    return rows
+
+
+def _rounded_outwards(quantiles: Quantiles) -> list[float]:
+    low, *inner, high = (value * 10**_DIGITS for value in quantiles)
+    return [value / 10**_DIGITS for value in (math.floor(low), *map(round, inner), math.ceil(high))]
+
+
+def _summary(device: str, fitted: Fit, runs: Sequence[BandRunRow], today: date) -> BandFitRow:
+    own = [run for run in runs if run.device == device]
+    shown_by_device = [one for one in fitted.held_out if one.run.level == "device"]
+    figures = {
+        "coverage": fitted.coverage,
+        "coverage_device": coverage(shown_by_device, fitted.widening),
+        "median_width": fitted.median_width,
+    }
+    return BandFitRow.model_validate(
+        {
+            "device": device,
+            "fitted_on": today,
+            "tool_version": __version__,
+            "runs": len(own),
+            "sources": len({run.source for run in own}),
+            "widening": fitted.widening,
+        }
+        | {name: None if value is None else round(value, 4) for name, value in figures.items()}
+    )
