@@ -16,6 +16,7 @@ from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_by
 from planner.memory.step import build_step
 from planner.resolve import Model, check, load_model
 from planner.schema import SCHEMA_VERSION, PlanRequest
+from planner.stacks import in_stack
 from planner.units import format_count, format_gib
 
 
@@ -23,6 +24,8 @@ from planner.units import format_count, format_gib
 class Memory:
     """The memory of one step, before it is written down as a plan."""
 
+    request: PlanRequest
+    filled: tuple[str, ...]
     model: Model
     setup: Setup
     static: Static
@@ -58,11 +61,12 @@ def compute_memory(request: PlanRequest) -> Memory:
 
     Raises PlannerError where the request cannot be planned.
     """
-    model = load_model(request)
+    stacked = in_stack(request)
+    request, model = stacked.request, load_model(request)
     architecture = model.architecture
     check(request, architecture)
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
-    setup = resolve_setup(request, architecture)
+    setup = resolve_setup(request, architecture, stacked.switches)
     static = static_bytes(request, architecture, inventory(request, architecture, setup), setup)
     accumulating = request.gradient_accumulation_steps > 1
     batch, length = request.per_device_train_batch_size, request.max_length
@@ -74,7 +78,7 @@ def compute_memory(request: PlanRequest) -> Memory:
     certainty = activation_certainty(request, architecture) if request.num_gpus == 1 else "modelled"
     band = band_for(request.device, request.num_gpus, certainty, request.stack)
     on_device = device_bytes(peak.total, request.device, band)
-    return Memory(model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu)
+    return Memory(request, stacked.filled, model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu)
 
 
 def _capability(gpu: GpuRow | None) -> float | None:
@@ -90,6 +94,7 @@ def estimate(request: PlanRequest) -> Plan:
     Raises PlannerError, with the field it is about, where the request cannot be planned.
     """
     memory = compute_memory(request)
+    request = memory.request
     static, peak, device = memory.static, memory.peak, memory.device
     live = by_category(peak, static, device.runtime)
     values: dict[str, Any] = {
@@ -166,6 +171,8 @@ def _elsewhere(memory: Memory) -> dict[str, int]:
 
 def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     architecture, notes = memory.model.architecture, []
+    if memory.filled:
+        notes.append(f"stack {request.stack} sets what the request leaves open: {', '.join(memory.filled)}")
     if request.num_gpus > 1:
         notes.append(
             f"bytes are those of one of {request.num_gpus} devices; {request.parallelism.strategy} is modelled"

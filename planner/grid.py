@@ -16,6 +16,7 @@ from planner.memory.runtime import batch_bytes
 from planner.memory.step import build_step, larger
 from planner.resolve import check, load_model
 from planner.schema import PlanRequest
+from planner.stacks import in_stack
 
 Int64 = NDArray[np.int64]
 
@@ -26,10 +27,11 @@ def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -
     The request's own per_device_train_batch_size and max_length are not used. Raises PlannerError as `estimate` does.
     """
     batches, lengths = np.broadcast_arrays(np.asarray(batch, np.int64), np.asarray(length, np.int64))
-    model = load_model(request)
+    stacked = in_stack(request)
+    request, model = stacked.request, load_model(request)
     largest = request.model_copy(update={"max_length": int(lengths.max())})
     check(largest, model.architecture)
-    setup = resolve_setup(request, model.architecture)
+    setup = resolve_setup(request, model.architecture, stacked.switches)
     static = static_bytes(request, model.architecture, inventory(request, model.architecture, setup), setup)
     resident = resident_bytes(request, static)
     peaks = np.full(batches.shape, resident.optimizer_step, np.int64)

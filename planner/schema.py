@@ -4,6 +4,7 @@ Fields, values and defaults are the contract other programs rely on; unknown fie
 transformers, TRL, PEFT and bitsandbytes.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -16,6 +17,8 @@ SCHEMA_VERSION = "1"
 
 Method = Literal["full", "lora", "qlora"]
 Dtype = Literal["bfloat16", "float16", "float32"]
+#: Names of data/stacks.csv.
+STACKS = ("transformers", "trl", "axolotl", "llamafactory", "unsloth", "torchtune", "litgpt", "ms-swift")
 METHODS: tuple[Method, ...] = ("full", "lora", "qlora")
 
 #: Bounds that keep every product of a formula inside 64 bits, and typing errors out.
@@ -107,7 +110,9 @@ class PlanRequest(_Frozen):
     loss: Literal["full", "chunked", "fused"] = "full"
     lora: LoraSettings | None = Field(None, description="null: the defaults, where the method has adapters")
     quantization: QuantizationSettings | None = Field(None, description="null: the defaults, where the method is qlora")
-    stack: Literal["transformers"] = "transformers"
+    stack: str = Field(
+        "transformers", description="a stack, or one version of it (trl@1.16): sets the fields that are left open"
+    )
     device: Literal["cuda", "cpu"] = "cuda"
     gpu: str | None = Field(None, description="key or alias of the catalogue")
     num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS, description="cards of all nodes together")] = 1
@@ -119,6 +124,16 @@ class PlanRequest(_Frozen):
     def _known_optimizer(cls, value: str) -> str:
         if value not in OPTIMIZERS:
             raise ValueError(f"{_short(value)} is not modelled; known: {', '.join(OPTIMIZERS)}")
+        return value
+
+    @field_validator("stack")
+    @classmethod
+    def _known_stack(cls, value: str) -> str:
+        name, at, version = value.partition("@")
+        if name not in STACKS:
+            raise ValueError(f"{_short(name)} is no stack; known: {', '.join(STACKS)}")
+        if at and not re.fullmatch(r"\d+(\.\d+)*", version):
+            raise ValueError(f"the version after @ is numbers and dots, as in {name}@1.16")
         return value
 
     @model_validator(mode="after")

@@ -14,28 +14,35 @@ if TYPE_CHECKING:
     from planner.catalog.rows.gpu import GpuRow
     from planner.catalog.rows.model import ModelRow
     from planner.catalog.rows.price import PriceRow
+    from planner.catalog.rows.stack import StackRow
+    from planner.catalog.stacks import list_stacks, stack_values
 
 __all__ = [
     "GpuRow",
     "ModelRow",
     "PriceRow",
+    "StackRow",
     "cheapest_price",
     "find_gpu",
     "find_model",
     "list_gpus",
     "list_models",
     "list_prices",
+    "list_stacks",
     "load_config",
     "resolve_config",
+    "stack_values",
 ]
 
 _MODULES = {
     "gpus": ("find_gpu", "list_gpus"),
     "models": ("find_model", "list_models", "load_config", "resolve_config"),
     "prices": ("cheapest_price", "list_prices"),
+    "stacks": ("list_stacks", "stack_values"),
     "rows.gpu": ("GpuRow",),
     "rows.model": ("ModelRow",),
     "rows.price": ("PriceRow",),
+    "rows.stack": ("StackRow",),
 }
 
 

@@ -30,20 +30,40 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "heads": attention.num_heads if attention else 0,
         "head_dim": attention.head_dim if attention else 0,
         "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
-        "chunk": chunk_tokens(batch, length),
+        "tokens": batch * length,
+        "chunk": at_most(batch * length, batch * CHUNK_TOKENS),
+        "eighth_tokens": -(-batch * length // 8),
+        "liger_tokens": liger_tokens(batch * length, architecture.vocab_size, architecture.hidden_size),
+        "loss_tokens": batch * (length - 1),
+        "tile_tokens": at_most(batch * (length - 1), TILE_TOKENS),
+        "tile_columns": min(architecture.vocab_size, TILE_COLUMNS),
     }
 
 
-#: Tokens of one chunk of a chunked loss (TRL's chunked_nll: 256).
-LOSS_CHUNK_TOKENS = 256
+#: Tokens of a sequence in one chunk of LitGPT's loss (litgpt 0.5 finetune/lora.py lm_head_chunk_size).
+CHUNK_TOKENS = 128
+#: Tokens and columns of one tile of TRL's fused head (trl 1.16 kernels/chunked_logprob.py, trainer/utils.py).
+TILE_TOKENS, TILE_COLUMNS = 4096, 32768
 
 
-def chunk_tokens(batch: Number, length: Number) -> Number:
-    """Tokens whose float32 logits exist at once in a chunked loss."""
-    tokens = batch * length
-    if isinstance(tokens, int):
-        return min(tokens, LOSS_CHUNK_TOKENS)
-    return tokens.clip(max=LOSS_CHUNK_TOKENS)
+def at_most(number: Number, limit: Number) -> Number:
+    """The number, or the limit where that is less; element by element for arrays."""
+    return min(number, limit) if isinstance(number, int) else number.clip(max=limit)
+
+
+def liger_tokens(tokens: Number, vocab: int, hidden: int) -> Number:
+    """Tokens of one chunk of Liger's fused loss (liger-kernel 0.8 ops/fused_linear_cross_entropy.py).
+
+    About as many logits as hidden states: tokens / ceil(vocab / hidden), rounded up to a power of two.
+    """
+    factor = max(-(-vocab // max(hidden, 1)), 1)
+    share = -(-tokens // factor)
+    if isinstance(share, int):
+        return min(1 << max(share - 1, 0).bit_length(), tokens)
+    power = share * 0 + 1
+    while (power < share).any():
+        power = power + power * (power < share)
+    return power.clip(max=tokens)
 
 
 def block_dims(block: Block, named: bool = False) -> Dims:

@@ -1,11 +1,24 @@
 """The model around its layers on tape: token embedding, shared tables, head and causal-LM loss."""
 
-from planner.memory import ops
+from collections.abc import Callable
+
+from planner.memory import losses, ops
+from planner.memory.fused_head import tiled_head_loss
 from planner.memory.modules import Context, dense
 from planner.memory.tape import Shape, Value
+from planner.switches import LossPath
 
 HIDDEN: Shape = ("hidden",)
-LOGITS: Shape = ("B", "S", "vocab")
+
+#: Losses that are not transformers 5's: all but full_4 take the hidden states.
+_OTHERS: dict[LossPath, Callable[[Context, Value], Value]] = {
+    "full_4": losses.loss_of_transformers_4,
+    "chunked": losses.chunked_loss,
+    "chunked_head": losses.chunked_head_loss,
+    "tiled": tiled_head_loss,
+    "fused": losses.fused_linear_loss,
+    "fused_2024": losses.fused_linear_loss_of_2024,
+}
 
 
 def token_embedding(
@@ -66,72 +79,30 @@ def lm_head(c: Context, hidden: Value) -> Value:
     """The projection to the vocabulary, after the base model's forward has returned and let go of its locals."""
     t = c.tape
     c.leave_stack()
-    if c.structure.loss == "fused":
+    if not keeps_logits(c):
         return hidden
     weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
     bias = c.parameter("head.bias", ("vocab",)) if c.structure.head_bias else None
     return dense(t, hidden, weight, bias, ("vocab",))
 
 
+def keeps_logits(c: Context) -> bool:
+    """Whether the head makes logits; a loss that takes the hidden states makes its own, in parts."""
+    return c.structure.loss in ("full", "full_4")
+
+
 def causal_lm_loss(c: Context, logits: Value) -> Value:
     """ForCausalLMLoss (transformers 5.23 loss/loss_utils.py): float32 logits, log-softmax, negative log-likelihood."""
     t = c.tape
     t.phase = "loss"
-    if c.structure.loss == "fused":
-        return fused_linear_loss(c, logits)
-    if c.structure.loss == "chunked":
-        return chunked_loss(c, logits)
+    if c.structure.loss != "full":
+        return _OTHERS[c.structure.loss](c, logits)
     logits = ops.to(t, logits, "float32", "logits")
     labels = t.allocate(("B", "S"), "int64", "padded labels")
     # labels[..., 1:].contiguous() is a view where there is one sequence
     shift_labels = labels if c.structure.single_sequence else t.allocate(("B", "S"), "int64", "shifted labels")
     loss = cross_entropy(c, logits, shift_labels)
     del labels  # a local of the loss function, alive until it returns
-    return loss
-
-
-def chunked_loss(c: Context, logits: Value) -> Value:
-    """Cross-entropy chunk by chunk (torchtune's CEWithChunkedOutputLoss, LitGPT's chunked_cross_entropy).
-
-    The logits stay in the model's dtype; float32 copies, log-softmax and its gradient exist for one chunk of tokens.
-    """
-    t = c.tape
-    chunk: Shape = ("chunk", "vocab")
-
-    def backward(grad: Value, saved: Value) -> ops.Grads:
-        work = [t.allocate(chunk, "float32", "chunk of the loss") for _ in range(3)]
-        out = t.allocate(LOGITS, saved.dtype, "logits grad")
-        del work
-        return (out,)
-
-    work = [t.allocate(chunk, "float32", "chunk of the loss") for _ in range(2)]
-    loss = t.op("loss", (1,), "float32", [logits], backward, [logits])
-    del work
-    return loss
-
-
-def fused_linear_loss(c: Context, hidden: Value) -> Value:
-    """Head and loss in one kernel (liger-kernel fused_linear_cross_entropy): gradients made in forward, by chunks.
-
-    A chunk holds about as many logits as the hidden states have elements (chunk size: tokens x hidden / vocab,
-    rounded up to a power of two), once in the model's dtype and once in float32.
-    """
-    t = c.tape
-    weight = c.parameter("head.weight", ("vocab", "hidden"))
-    grads = [t.allocate(hidden.shape, hidden.dtype, "hidden states grad")]
-    if weight.requires_grad:
-        grads.append(t.allocate(weight.shape, weight.dtype, "head grad"))
-
-    def backward(grad: Value, *saved: Value) -> ops.Grads:
-        handed: list[Value | None] = [ops.same(value) for value in saved]
-        return (handed[0], handed[1] if len(handed) > 1 else None)
-
-    chunk = [
-        t.allocate(hidden.shape, hidden.dtype, "chunk of logits"),
-        t.allocate(hidden.shape, "float32", "chunk of logits"),
-    ]
-    loss = t.op("loss", (1,), "float32", [hidden, weight], backward, grads)
-    del chunk
     return loss
 
 

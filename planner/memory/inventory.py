@@ -14,6 +14,7 @@ from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
 from planner.methods.targets import adapted_names, quantized_linears
 from planner.schema import PlanRequest
+from planner.switches import DEFAULT, LossPath, Switches
 
 Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm", "other", "adapter", "buffer"]
 
@@ -56,23 +57,35 @@ class Setup:
     kept_dtype: str
     compute_dtype: str
     adapter_dtype: str
+    loss: LossPath = "full"
 
 
-def resolve_setup(request: PlanRequest, architecture: Architecture) -> Setup:
+def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Switches = DEFAULT) -> Setup:
     """Names and dtypes that follow from the request.
 
     Raises RequestError where target_modules matches nothing.
     """
     lora, quantization = request.lora_settings, request.quantization_settings
+    adapted = adapted_names(architecture, lora) if lora is not None else frozenset()
     kept = "float32" if quantization is not None and quantization.upcast_unquantized else request.dtype
     return Setup(
-        adapted=adapted_names(architecture, lora) if lora is not None else frozenset(),
-        quantized=quantized_linears(architecture) if quantization is not None else frozenset(),
+        adapted=adapted,
+        quantized=_quantized(architecture, switches, adapted) if quantization is not None else frozenset(),
         dtype=request.dtype,
         kept_dtype=kept,
         compute_dtype=(quantization.bnb_4bit_compute_dtype if quantization else None) or request.dtype,
         adapter_dtype="float32" if lora is None or lora.autocast_adapter_dtype else request.dtype,
+        loss=switches.loss_path(request.loss),
     )
+
+
+def _quantized(architecture: Architecture, switches: Switches, adapted: frozenset[str]) -> frozenset[str]:
+    linears = quantized_linears(architecture)
+    if switches.quantized_layers == "adapted":
+        return linears & adapted
+    if switches.quantized_layers == "linears_and_head" and architecture.head is not None and not architecture.tied:
+        return linears | {architecture.head.name}
+    return linears
 
 
 def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) -> tuple[Item, ...]:

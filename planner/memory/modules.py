@@ -15,7 +15,8 @@ class Context:
     """A tape, the switches it runs under, and the tensors that all layers share.
 
     tables: saved by the layers' graphs. forward_only: locals of the model's forward, which only a checkpoint keeps.
-    model_locals: those that nothing keeps after it has returned.
+    model_locals: those that nothing keeps after it has returned. outputs: what the training loop names through
+    backward.
     """
 
     def __init__(self, tape: Tape, structure: Structure):
@@ -28,6 +29,7 @@ class Context:
         self.forward_only: list[Value] = []
         self.model_locals: list[Value] = []
         self._earlier: list[tuple[list[Value], list[Value]]] = []
+        self.outputs: list[Value] = []
         self.mask = self._mask()
 
     def leave_stack(self) -> None:

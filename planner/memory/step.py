@@ -137,7 +137,7 @@ def _structure(
         input_requires_grad=True,
         checkpointing="none" if not checkpointing else "reentrant" if reentrant else "non_reentrant",
         gradients_exist=gradients_exist,
-        loss=request.loss,
+        loss=setup.loss,
         tied=architecture.tied,
         head_bias=architecture.head is not None and architecture.head.bias,
         final_softcap=architecture.final_softcap,

@@ -6,6 +6,8 @@ Two requests with the same structure run the same operations on tensors of other
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.switches import LossPath
+
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
 FULL, SLIDING = "full attention: ", "sliding attention: "
 
@@ -113,7 +115,7 @@ class Structure:
     input_requires_grad: bool
     checkpointing: Literal["none", "non_reentrant", "reentrant"]
     gradients_exist: bool
-    loss: Literal["full", "chunked", "fused"] = "full"
+    loss: LossPath = "full"
     tied: bool = False
     head_bias: bool = False
     final_softcap: bool = False

@@ -40,6 +40,6 @@ def loss(c: Context, hidden_states: Value) -> Value:
     hidden_states = unit_offset_rms_norm(c, hidden_states, "norm")
     c.tape.category = "logits"
     logits = head.lm_head(c, hidden_states)
-    if c.structure.final_softcap:
+    if c.structure.final_softcap and head.keeps_logits(c):
         logits = softcapped(c.tape, logits, "logits")
     return head.causal_lm_loss(c, logits)

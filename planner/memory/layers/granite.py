@@ -34,5 +34,6 @@ def loss(c: Context, hidden_states: Value) -> Value:
     hidden_states = rms_norm(c, hidden_states, "norm")
     c.tape.category = "logits"
     logits = head.lm_head(c, hidden_states)
-    logits = ops.scale(c.tape, logits, "scaled logits")
+    if head.keeps_logits(c):
+        logits = ops.scale(c.tape, logits, "scaled logits")
     return head.causal_lm_loss(c, logits)

@@ -1,0 +1,136 @@
+"""Losses other than transformers 5's own: in chunks, or in one kernel with the head.
+
+Each stands for one stack's code; planner/switches.py names them, data/stacks.csv says which stack runs which.
+"""
+
+from planner.memory import ops
+from planner.memory.modules import Context, dense
+from planner.memory.tape import Shape, Value
+
+#: torchtune's num_output_chunks (torchtune 0.7 modules/loss/cross_entropy_loss.py).
+NUM_CHUNKS = 8
+
+
+def chunked_loss(c: Context, hidden: Value) -> Value:
+    """LitGPT's GPT.forward(lm_head_chunk_size) and chunked_cross_entropy.
+
+    The logits are a list that the training loop names until the next step; log-softmax keeps as much again. float32
+    under autocast, else in the model's dtype. Backward makes gradients for one chunk of tokens at a time.
+    """
+    t = c.tape
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
+    dtype = t.autocast or hidden.dtype
+    logits = t.allocate(("B", "S", "vocab"), dtype, "logits")
+    c.outputs.append(logits)
+    wide = "float32" if t.autocast else dtype
+    chunk: Shape = ("chunk", "vocab")
+
+    def backward(grad: Value, hidden: Value, log_probs: Value) -> ops.Grads:
+        head = t.allocate(weight.shape, weight.dtype, "head grad") if weight.requires_grad else None
+        out = t.allocate(hidden.shape, hidden.dtype, "hidden states grad") if hidden_grad else None
+        work = [t.allocate(chunk, wide, "chunk of the loss"), t.allocate(chunk, wide, "chunk of the loss")]
+        work.append(t.allocate(chunk, dtype, "chunk of the logits grad"))
+        del work
+        return (out, head)
+
+    hidden_grad = hidden.requires_grad
+    log_probs = t.allocate(("B", "S", "vocab"), wide, "log-softmax")
+    node = t.record([hidden, weight], backward, [hidden, log_probs])
+    del log_probs
+    loss = t.allocate((1,), "float32", "loss")
+    if node is not None:
+        loss.requires_grad, loss.node = True, node
+    return loss
+
+
+def chunked_head_loss(c: Context, hidden: Value) -> Value:
+    """torchtune's LinearCrossEntropyLoss: head and cross-entropy of an eighth of the tokens at a time.
+
+    The float32 log-probabilities of every chunk are saved for backward; no logits outlive their chunk.
+    """
+    t = c.tape
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
+    rows: Shape = ("eighth_tokens", *hidden.shape[2:])
+    picked = _picked(c, hidden)
+    total: Value | None = None
+    for _ in range(NUM_CHUNKS):
+        logits = dense(t, ops.narrow(t, picked, rows), weight, None, ("vocab",))
+        logits.shape = ("eighth_tokens", "vocab")
+        loss = _cross_entropy(c, logits)
+        total = loss if total is None else ops.add(t, total, loss, "loss")
+        del logits, loss
+    assert total is not None
+    return total
+
+
+def _picked(c: Context, hidden: Value) -> Value:
+    """mask_inputs: the scored tokens by their indices."""
+    t = c.tape
+    flat: Shape = ("tokens", *hidden.shape[2:])
+    indices = t.allocate(("tokens",), "int64", "indices of scored tokens")
+
+    def backward(grad: Value, indices: Value) -> ops.Grads:
+        return (t.allocate(hidden.shape, grad.dtype, "index grad"),)
+
+    return t.op("scored tokens", flat, hidden.dtype, [hidden], backward, [indices])
+
+
+def _cross_entropy(c: Context, logits: Value) -> Value:
+    """F.cross_entropy(logits.float(), reduction="sum"): the float32 copy goes, the log-probabilities stay."""
+    t = c.tape
+
+    def softmax_backward(grad: Value, result: Value) -> ops.Grads:
+        return (t.allocate(result.shape, result.dtype, "log-softmax grad"),)
+
+    def nll_backward(grad: Value, log_probs: Value) -> ops.Grads:
+        return (t.allocate(log_probs.shape, log_probs.dtype, "nll grad"),)
+
+    source = ops.to(t, logits, "float32", "logits")
+    log_probs = t.op("log-softmax", source.shape, "float32", [source], softmax_backward, save_output=True)
+    return t.op("loss", (1,), "float32", [log_probs], nll_backward, [log_probs])
+
+
+def fused_linear_loss(c: Context, hidden: Value) -> Value:
+    """Head and loss in one kernel (liger-kernel 0.8 fused_linear_cross_entropy): gradients made in forward, by chunks.
+
+    One chunk of logits in the model's dtype, over which its gradient is written. Sizes of chunks: dims.py.
+    """
+    return _liger(c, hidden, ("dtype",))
+
+
+def fused_linear_loss_of_2024(c: Context, hidden: Value) -> Value:
+    """The same of liger-kernel 0.3: a float32 copy of each chunk, its cast back and its scaled gradient beside it."""
+    return _liger(c, hidden, ("dtype", "dtype", "float32"))
+
+
+def _liger(c: Context, hidden: Value, chunks: tuple[str, ...]) -> Value:
+    t = c.tape
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
+    grads = [t.allocate(hidden.shape, hidden.dtype, "hidden states grad")]
+    if weight.requires_grad:
+        grads.append(t.allocate(weight.shape, weight.dtype, "head grad"))
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        handed: list[Value | None] = [ops.same(value) for value in saved]
+        return (handed[0], handed[1] if len(handed) > 1 else None)
+
+    cast = t.allocate(weight.shape, t.autocast, "cast head") if t.autocast and weight.dtype != t.autocast else None
+    dtype = t.autocast or hidden.dtype
+    shape: Shape = ("liger_tokens", "vocab")
+    work = [t.allocate(shape, dtype if name == "dtype" else name, "chunk of logits") for name in chunks]
+    loss = t.op("loss", (1,), "float32", [hidden, weight], backward, grads)
+    del work, cast
+    return loss
+
+
+def loss_of_transformers_4(c: Context, logits: Value) -> Value:
+    """LlamaForCausalLM.forward of transformers 4.44: ``logits.float()`` and a contiguous copy of the shifted logits."""
+    t = c.tape
+    wide = ops.to(t, logits, "float32", "logits")
+    if wide is not logits:
+        logits.storage = None  # the name is taken by the float32 copy
+    shifted: Shape = ("loss_tokens", "vocab")
+    source = ops.copy(t, ops.narrow(t, wide, shifted), shifted, "shifted logits")
+    loss = _cross_entropy(c, source)
+    del wide, source
+    return loss

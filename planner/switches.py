@@ -1,0 +1,31 @@
+"""What a stack decides and no field of a request says: which kernel a loss is, which layers are quantized."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: full: transformers 5's ForCausalLMLoss. full_4: the loss inside transformers 4's models, with one more copy.
+#: chunked: LitGPT's. chunked_head: torchtune's. tiled: TRL's fused head. fused: Liger's, and as it was in 2024.
+LossPath = Literal["full", "full_4", "chunked", "chunked_head", "tiled", "fused", "fused_2024"]
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """The switches of a stack, at the values of transformers 5.23 with PEFT and bitsandbytes.
+
+    full_loss, chunked_loss, fused_loss: what `loss` of a request is there.
+    quantized_layers: which linears a quantized base has in few bits: all but the head, only those that LoRA adapts,
+    or the head too. expert_modules: experts are linears, which bitsandbytes quantizes, not stacks.
+    """
+
+    full_loss: LossPath = "full"
+    chunked_loss: LossPath = "chunked"
+    fused_loss: LossPath = "fused"
+    quantized_layers: Literal["linears", "adapted", "linears_and_head"] = "linears"
+    expert_modules: bool = False
+
+    def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:
+        """The kernel that `loss` names in this stack."""
+        return {"full": self.full_loss, "chunked": self.chunked_loss, "fused": self.fused_loss}[loss]
+
+
+DEFAULT = Switches()
