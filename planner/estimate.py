@@ -75,8 +75,8 @@ def compute_memory(request: PlanRequest) -> Memory:
     ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, length)
     found = moments(static, step, accumulating, cublas + ids)
     peak = max(found, key=lambda m: m.total)
-    certainty = activation_certainty(request, architecture) if request.num_gpus == 1 else "modelled"
-    band = band_for(request.device, request.num_gpus, certainty, request.stack)
+    certainty = activation_certainty(setup.loss, architecture) if request.num_gpus == 1 else "modelled"
+    band = band_for(request.device, request.num_gpus, certainty, request.stack.partition("@")[0])
     on_device = device_bytes(peak.total, request.device, band)
     return Memory(request, stacked.filled, model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu)
 
@@ -177,7 +177,7 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
         notes.append(
             f"bytes are those of one of {request.num_gpus} devices; {request.parallelism.strategy} is modelled"
         )
-    if activation_certainty(request, architecture) != "exact":
+    if activation_certainty(memory.setup.loss, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
     unreached = sum(i.elements for i in memory.static.items if not i.reached)
     if unreached:

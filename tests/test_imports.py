@@ -11,11 +11,11 @@ PACKAGES = ("planner", "profiler", "ui")
 
 #: Layers of the planner from the ground up: a part imports from its own layer and those below.
 LAYERS = (
-    {"planner", "units", "errors", "optimizers", "parallelism"},
+    {"planner", "units", "errors", "optimizers", "parallelism", "switches"},
     {"schema", "answer"},
     {"architecture", "catalog"},
     {"methods", "parallel"},
-    {"resolve"},
+    {"resolve", "stacks"},
     {"memory"},
     {"estimate"},
     {"grid", "limits", "advise", "levels", "child", "evidence"},

@@ -50,12 +50,11 @@ def chunked_head_loss(c: Context, hidden: Value) -> Value:
     """
     t = c.tape
     weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
-    rows: Shape = ("eighth_tokens", *hidden.shape[2:])
+    rows: Shape = (1, "eighth_tokens", *hidden.shape[2:])
     picked = _picked(c, hidden)
     total: Value | None = None
     for _ in range(NUM_CHUNKS):
         logits = dense(t, ops.narrow(t, picked, rows), weight, None, ("vocab",))
-        logits.shape = ("eighth_tokens", "vocab")
         loss = _cross_entropy(c, logits)
         total = loss if total is None else ops.add(t, total, loss, "loss")
         del logits, loss
@@ -66,7 +65,7 @@ def chunked_head_loss(c: Context, hidden: Value) -> Value:
 def _picked(c: Context, hidden: Value) -> Value:
     """mask_inputs: the scored tokens by their indices."""
     t = c.tape
-    flat: Shape = ("tokens", *hidden.shape[2:])
+    flat: Shape = (1, "tokens", *hidden.shape[2:])
     indices = t.allocate(("tokens",), "int64", "indices of scored tokens")
 
     def backward(grad: Value, indices: Value) -> ops.Grads:

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from planner.answer import Certainty
 from planner.architecture.blocks import Architecture
-from planner.schema import PlanRequest
+from planner.switches import LossPath
 
 #: model_type -> module of this package whose `embed`, `layer` and `loss` mirror the family's forward.
 FAMILIES = {
@@ -65,7 +65,11 @@ def family_module(family: str) -> ModuleType:
     return import_module(f"planner.memory.layers.{FAMILIES.get(family, GENERIC)}")
 
 
-def activation_certainty(request: PlanRequest, architecture: Architecture) -> Certainty:
-    """How sure the activations are: exact where the family's code is mirrored, modelled elsewhere."""
+#: Losses that are followed operation by operation and were held against measured steps.
+EXACT_LOSSES = ("full", "tiled")
+
+
+def activation_certainty(loss: LossPath, architecture: Architecture) -> Certainty:
+    """How sure the activations are: exact where the family's and the loss's code is mirrored, modelled elsewhere."""
     mirrored = layer_family(architecture) != GENERIC and architecture.model_type not in LIKE
-    return "exact" if mirrored and request.loss == "full" else "modelled"
+    return "exact" if mirrored and loss in EXACT_LOSSES else "modelled"

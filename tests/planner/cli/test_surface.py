@@ -27,6 +27,7 @@ FLAGS = {
     "calibrate": {"--json", "--published", "--write"},
     "models": {"--json"},
     "gpus": {"--json"},
+    "stacks": {"--json"},
     "schema": {"--json", "--answer"},
     "doctor": {"--json"},
     "app": {"--json", "--port", "--browser"},

@@ -1,0 +1,117 @@
+"""A stack fills what the request leaves open, and nothing else; its losses against the arithmetic of their sources."""
+
+from typing import Any
+
+import pytest
+
+from planner.catalog import stack_values
+from planner.errors import RequestError
+from planner.estimate import estimate
+from planner.schema import PlanRequest, parse_request
+from planner.stacks import in_stack
+
+TINY = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "vocab_size": 40960,
+    "tie_word_embeddings": False,
+}
+BATCH, LENGTH, VOCAB, HIDDEN = 4, 1024, 40960, 64
+
+
+def asked(stack: str, method: str = "lora", **more: Any) -> PlanRequest:
+    sizes = {"per_device_train_batch_size": BATCH, "max_length": LENGTH}
+    return parse_request({"model": TINY, "method": method, "stack": stack, **sizes, **more})
+
+
+def test_open_fields_take_the_stacks_values() -> None:
+    found = in_stack(asked("trl", "qlora")).request
+    assert (found.gradient_checkpointing, found.mixed_precision, found.loss) == (True, "bf16", "chunked")
+    assert found.lora is not None and not found.lora.autocast_adapter_dtype
+
+
+def test_what_the_user_set_stays() -> None:
+    given = {"gradient_checkpointing": False, "loss": "full", "lora": {"autocast_adapter_dtype": True, "r": 4}}
+    stacked = in_stack(asked("trl", "qlora", **given))
+    assert stacked.request.lora is not None and stacked.request.lora.autocast_adapter_dtype
+    assert (stacked.request.gradient_checkpointing, stacked.request.loss) == (False, "full")
+    assert stacked.filled == ("mixed_precision bf16",)
+
+
+def test_the_plan_says_what_was_filled() -> None:
+    notes = estimate(asked("trl")).notes
+    assert (
+        "stack trl sets what the request leaves open: gradient_checkpointing true, mixed_precision bf16, " in notes[0]
+    )
+
+
+def test_transformers_fills_nothing() -> None:
+    request = asked("transformers")
+    assert in_stack(request).request is request
+
+
+def test_versions_choose_the_value_of_their_time() -> None:
+    def loss(version: str) -> set[Any]:
+        return {r.value for r in stack_values("transformers", version, "full") if r.field == "switch.full_loss"}
+
+    assert (loss("4.44"), loss("4.46"), loss("5.23")) == ({"full_4"}, {"full"}, {"full"})
+
+
+@pytest.mark.parametrize("stack", ["trll", "trl@", "trl@1.x", "trl@1."])
+def test_unknown_stacks_are_refused(stack: str) -> None:
+    with pytest.raises(RequestError, match=r"^stack: "):
+        asked(stack)
+
+
+def logits_bytes(stack: str, loss: str) -> int:
+    """The largest sum of the head's and the loss's tensors, with checkpointing and so little else that they peak."""
+    given = {"gradient_checkpointing": True, "mixed_precision": "no", "loss": loss}
+    return estimate(asked(stack, "lora", **given)).logits_bytes
+
+
+def test_trl_keeps_no_logits_but_a_tile() -> None:
+    tile = 4096 * 32768 * 2  # 16-bit; 4 x 1023 tokens are scored, fewer than a tile holds
+    assert 4 * 1023 * 32768 * 2 <= logits_bytes("trl", "chunked") < 1.05 * tile
+
+
+def test_torchtune_keeps_the_log_probabilities_of_all_chunks() -> None:
+    tokens = BATCH * LENGTH
+    kept = 4 * tokens * VOCAB
+    chunk = tokens // 8 * VOCAB
+    assert kept + 4 * chunk <= logits_bytes("torchtune", "chunked") <= kept + 12 * chunk
+
+
+def test_litgpt_keeps_logits_and_log_probabilities_in_16_bits() -> None:
+    whole, chunk = BATCH * LENGTH * VOCAB, BATCH * 128 * VOCAB
+    assert logits_bytes("litgpt", "chunked") == pytest.approx(4 * whole + 6 * chunk, rel=0.01)
+
+
+def test_liger_keeps_about_as_many_logits_as_hidden_states() -> None:
+    tokens = BATCH * LENGTH
+    chunk = 8  # ceil(4096 / ceil(40960 / 64)) = 7, rounded up to a power of two
+    hidden_grad = 2 * tokens * HIDDEN
+    assert logits_bytes("transformers", "fused") <= hidden_grad + 2 * chunk * VOCAB + 16 * tokens + 4 * tokens * HIDDEN
+
+
+def test_transformers_4_has_a_copy_more() -> None:
+    tokens = BATCH * (LENGTH - 1)
+    assert logits_bytes("transformers@4.44", "full") >= 12 * tokens * VOCAB
+
+
+def test_litgpt_quantizes_the_head() -> None:
+    head = VOCAB * HIDDEN
+    plain = estimate(asked("transformers", "qlora", quantization={"upcast_unquantized": False})).weights_bytes
+    found = estimate(asked("litgpt", "qlora", lora={"r": 16, "autocast_adapter_dtype": True})).weights_bytes
+    assert plain - found == pytest.approx(2 * head - 0.5159 * head, rel=0.01)
+
+
+def test_torchtune_once_quantized_only_what_lora_adapts() -> None:
+    lora = {"r": 16, "target_modules": ["q_proj", "v_proj"], "autocast_adapter_dtype": False}
+    new, old = (estimate(asked(f"torchtune@{v}", "qlora", lora=lora)).weights_bytes for v in ("0.7", "0.1"))
+    others = 2 * (2 * HIDDEN * HIDDEN + 3 * HIDDEN * 128)  # k, o, gate, up, down of two layers
+    tables = 10 * 1092  # code maps and an offset a tensor
+    assert old - new == pytest.approx((2 - 0.5159) * others - tables, rel=0.01)
