@@ -78,7 +78,9 @@ def compute_memory(request: PlanRequest) -> Memory:
     certainty = activation_certainty(setup.loss, architecture) if request.num_gpus == 1 else "modelled"
     band = band_for(request.device, request.num_gpus, certainty, request.stack.partition("@")[0])
     on_device = device_bytes(peak.total, request.device, band)
-    return Memory(request, stacked.filled, model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu)
+    return Memory(
+        request, stacked.filled, model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu
+    )
 
 
 def _capability(gpu: GpuRow | None) -> float | None:

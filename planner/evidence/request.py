@@ -4,13 +4,13 @@ Only what the source states, or documents as its default, is put into the reques
 """
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 from planner.catalog import find_gpu
 from planner.catalog.measurements import framework_stacks
 from planner.catalog.rows.measurement import MeasurementRow
 from planner.errors import RequestError, UnknownGpuError
-from planner.schema import PlanRequest, parse_request
+from planner.schema import STACKS, PlanRequest, parse_request
 
 #: Kinds of optimizer and of its states, as a request spells them; states follow the parameters' dtype.
 _OPTIMIZERS = {
@@ -159,4 +159,4 @@ def _quantization(row: MeasurementRow) -> dict[str, Any]:
 def _stack(row: MeasurementRow) -> dict[str, str]:
     """The stack of the row's framework, where a request knows it."""
     stack = framework_stacks()[row.framework]
-    return {"stack": stack} if stack in get_args(PlanRequest.model_fields["stack"].annotation) else {}
+    return {"stack": stack} if stack in STACKS else {}
