@@ -1,6 +1,7 @@
 """What a live storage is for: the planner's categories, told from where it was born and when it ended."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,6 +27,7 @@ class Categories:
 
     record: Record
     num_logits: int  # tokens x vocabulary, in elements
+    classes: Mapping[str, str] = field(default_factory=dict)  # of each module, by its name
 
     def of(self, birth: Birth) -> Category:
         """The category of one storage."""

@@ -1,29 +1,26 @@
 """The child process of `tunebudget trace`: one task in on standard input, JSON lines out (planner/child.py)."""
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from threading import Thread
 from typing import Any, TextIO
 
 from planner.errors import PlannerError
 from planner.schema import PlanRequest, parse_request
 
-#: The profiler's phases in the words of the answer.
-PHASES = {
-    "backward head": "backward_head",
-    "backward layers": "backward_layers",
-    "backward embedding": "backward_embedding",
-    "optimizer": "optimizer_step",
-    "between": "between_steps",
-}
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
+PARENT_POLL_SECONDS = 1.0
 Say = Callable[[int, int, str], None]
 
 
 def main() -> int:
     """Read the task, run it, write the answer; libraries that print do so on standard error."""
     out, sys.stdout = sys.stdout, sys.stderr
+    Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     task = json.load(sys.stdin)
 
     def say(done: int, of: int, what: str) -> None:
@@ -43,6 +40,13 @@ def main() -> int:
     return 0
 
 
+def _end_with_parent(parent: int) -> None:
+    """End this process once its parent is gone: who was to read the answer cannot stop it any more."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_SECONDS)
+    os._exit(1)
+
+
 def _write(out: TextIO, message: dict[str, Any]) -> None:
     out.write(json.dumps(message) + "\n")
     out.flush()
@@ -54,8 +58,6 @@ def run_trace(request: PlanRequest, name: str, full: bool, say: Say) -> dict[str
     from profiler.trace import trace
 
     traced = trace(request, whole=full, say=say).as_dict()
-    traced["peak_phase"] = PHASES.get(traced["peak_phase"], traced["peak_phase"])
-    traced["timeline"] = {PHASES.get(phase, phase): live for phase, live in traced["timeline"].items()}
     live = {f"{category}_bytes": size for category, size in traced["live_bytes"].items() if category != "weights"}
     return {
         "id": request.id,

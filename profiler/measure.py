@@ -19,6 +19,7 @@ from profiler.build import (
 )
 from profiler.categories import Categories
 from profiler.configs import build_config
+from profiler.live import classes_of
 from profiler.measured import Measured, read_record
 from profiler.optimizers import build_optimizer
 from profiler.step import run_step
@@ -54,7 +55,8 @@ def follow_steps(
             tracker.step = step
             run_step(request, model, optimizer, batch, tracker)
         gc.collect()
-    return read_record(Categories(tracker.record, batch["input_ids"].numel() * vocab_size), params, notes)
+    categories = Categories(tracker.record, batch["input_ids"].numel() * vocab_size, classes_of(model))
+    return read_record(categories, params, notes)
 
 
 def main() -> None:

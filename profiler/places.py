@@ -12,7 +12,18 @@ from profiler.storages import Event, Record
 
 #: The first number in a module's name is the layer's.
 LAYER = re.compile(r"(?:^|\.)(\d+)(?=\.|$)")
-PHASES = ("loaded", "forward", "loss", "backward head", "backward layers", "backward embedding", "optimizer")
+#: Phases of a step, in the answer's words (CONTRACT: planner/answer.py), and how the tracker's own become them.
+PHASES = (
+    "loaded",
+    "forward",
+    "loss",
+    "backward_head",
+    "backward_layers",
+    "backward_embedding",
+    "optimizer_step",
+    "between_steps",
+)
+_TRACKED = {"loaded": "loaded", "optimizer": "optimizer_step", "between": "between_steps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ def phases_of(record: Record) -> Iterator[str]:
 def _next_phase(phase: str, entered: bool, event: Event) -> tuple[str, bool]:
     """The phase an event falls in, and whether the layers have been entered in this pass."""
     if event.phase not in ("forward", "backward"):
-        return event.phase, False
+        return _TRACKED[event.phase], False
     if not phase.startswith(event.phase) and not (event.phase == "forward" and phase == "loss"):
         entered = False
     entered = entered or layer_of(event.module) is not None
@@ -55,8 +66,8 @@ def _next_phase(phase: str, entered: bool, event: Event) -> tuple[str, bool]:
     if event.phase == "forward":
         return ("loss" if entered and outside else "forward"), entered
     if not entered:
-        return "backward head", False
-    return ("backward embedding" if outside and event.module else "backward layers"), True
+        return "backward_head", False
+    return ("backward_embedding" if outside and event.module else "backward_layers"), True
 
 
 def births_by_place(record: Record, num_layers: int, num_back: int) -> Iterator[tuple[Place, int]]:
@@ -69,7 +80,7 @@ def births_by_place(record: Record, num_layers: int, num_back: int) -> Iterator[
     for index, (event, phase) in enumerate(zip(record.events, phases_of(record), strict=True)):
         if event.delta < 0 or event.phase == "loaded":
             continue
-        if phase == "optimizer":
+        if phase == "optimizer_step":
             yield Place(event.step, phase, "", "", ""), index
             continue
         place = _place(event, phase, num_layers, num_back)

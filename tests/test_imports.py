@@ -18,7 +18,7 @@ LAYERS = (
     {"resolve", "stacks"},
     {"memory"},
     {"estimate"},
-    {"grid", "limits", "advise", "levels", "child", "evidence"},
+    {"grid", "limits", "advise", "level_terms", "levels", "child", "evidence"},
     {"report", "report_levels", "report_evidence", "report_bands"},
     {"cli", "__main__"},
 )

@@ -27,6 +27,7 @@ def exit_code(run: Callable[[], object]) -> int:
     except PlannerError as error:
         return _refuse(error.message)
     except (KeyboardInterrupt, click.Abort):
+        print("stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return reader_gone()

@@ -69,8 +69,6 @@ def trace_task(request: PlanRequest, full: bool) -> dict[str, Any]:
 
 
 def _show_comparison(request: PlanRequest, answer: dict[str, Any], as_json: bool) -> None:
-    from dataclasses import asdict
-
     from planner.estimate import estimate
     from planner.levels import compare_levels
     from planner.report_levels import comparison_report, trace_report
@@ -78,8 +76,7 @@ def _show_comparison(request: PlanRequest, answer: dict[str, Any], as_json: bool
     plan = estimate(request)
     comparison = compare_levels(plan, answer)
     if as_json:
-        compared = asdict(comparison) | {"largest": [asdict(row) for row in comparison.largest()]}
-        print_json({"plan": plan.model_dump(mode="json"), "trace": answer, "comparison": compared})
+        print_json({"plan": plan.model_dump(mode="json"), "trace": answer, "comparison": comparison.as_dict()})
         return
     print_report((*trace_report(answer["model"], answer), *comparison_report(comparison)))
 

@@ -41,7 +41,7 @@ STEP = (
 def test_phases_of_a_step() -> None:
     assert list(phases_of(account(*STEP))) == [
         "loaded", "forward", "forward", "forward", "loss",
-        "backward head", "backward layers", "backward layers", "backward embedding", "optimizer",
+        "backward_head", "backward_layers", "backward_layers", "backward_embedding", "optimizer_step",
     ]  # fmt: skip
 
 

@@ -129,10 +129,10 @@ def test_what_nobody_foresaw_is_one_line_too(run: Run, monkeypatch: pytest.Monke
     assert "Traceback" in result.stderr
 
 
-def test_an_interrupt_is_quiet(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(request: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("planner.cli.plan.estimate", interrupted)
     result = run("plan", "gpt2", "--method", "full")
-    assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "")
+    assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "stopped")

@@ -1,6 +1,11 @@
 """``trace`` end to end on a tiny model: the child runs the real libraries, the plan stands beside the trace."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -38,6 +43,11 @@ def test_the_trace_and_the_plan_agree(tmp_path) -> None:
     assert trace["steady_bytes"] == plan["steady_bytes"]
     assert trace["peak_bytes"] == pytest.approx(plan["peak_bytes"], rel=1e-4)
     assert sum(trace["live_bytes"].values()) == trace["peak_bytes"]
+    assert sum(size for live in trace["module_bytes"].values() for size in live.values()) == trace["peak_bytes"]
+    assert [peak["step"] for peak in trace["step_peaks"]] == [1, 2]
+    assert max(moment["total_bytes"] for moment in trace["series"]) == trace["peak_bytes"]
+    assert {row["phase"] for row in trace["timeline"]} < {row["phase"] for row in plan["timeline"]}
+    assert all(row["ratio"] == pytest.approx(1, rel=1e-3) for row in answer["comparison"]["terms"] if row["plan"] > 1e5)
     assert len(answer["comparison"]["largest"]) <= 3
 
 
@@ -57,3 +67,29 @@ def test_what_the_libraries_refuse_is_one_line(tmp_path) -> None:
     result = run(tmp_path, "--loss", "fused")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+def test_a_stopped_trace_leaves_no_child(tmp_path, how: signal.Signals) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(TINY))
+    command = [sys.executable, "-m", "planner", "trace", str(tmp_path), "--method", "full"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        if not children.exists():
+            parent.kill()
+            pytest.skip("this system does not list a process's children")
+        child = wait_for(lambda: children.read_text().split())[0]
+        parent.send_signal(how)
+        out, err = parent.communicate(timeout=30)
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+    if how == signal.SIGINT:
+        assert (parent.returncode, out, err.split()) == (130, "", ["stopped"])
+
+
+def wait_for(ready):
+    """What `ready` answers, once it is true."""
+    for _ in range(300):
+        if found := ready():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("waited 30 seconds in vain")
