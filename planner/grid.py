@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from planner.architecture.blocks import Architecture
 from planner.estimate import resident_bytes
+from planner.memory.dims import larger
 from planner.memory.inventory import inventory, resolve_setup
 from planner.memory.moments import static_bytes
 from planner.memory.runtime import batch_bytes
-from planner.memory.step import build_step, larger
+from planner.memory.step import build_step
 from planner.resolve import check, load_model
 from planner.schema import PlanRequest
 from planner.stacks import in_stack

@@ -174,3 +174,12 @@ def value(monomial: Monomial, dims: Dims) -> Number:
         if symbol != "per_64":
             product = product * dims[symbol]
     return -(-product // 64) if "per_64" in monomial else product
+
+
+def larger(a: Number, b: Number) -> Number:
+    """The larger of two numbers, element by element for arrays."""
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return a if a >= b else b
+    import numpy as np
+
+    return np.maximum(a, b)

@@ -10,17 +10,32 @@ from itertools import groupby
 from typing import TypeVar
 
 from planner.architecture.blocks import Architecture, Block
-from planner.memory.dims import Dims, Number, block_dims, block_roles, block_shape, model_dims, model_shape, value
+from planner.memory.dims import (
+    Dims,
+    Number,
+    block_dims,
+    block_roles,
+    block_shape,
+    larger,
+    model_dims,
+    model_shape,
+    value,
+)
 from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
+from planner.memory.peaks import Peaks
 from planner.memory.reach import executed_blocks
 from planner.memory.sharding import num_shards, share
 from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
-from planner.memory.tape import Key, Live, Monomial, Snapshot
-from planner.memory.taped import Entry, Peaks, TapedLayer, TapedModel, tape_layer, tape_model
+from planner.memory.tape import Key, Live, Monomial
+from planner.memory.taped import Entry, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
+
+
+#: A moment of a taped part: which of its peaks.
+Candidate = tuple[Peaks, int]
 
 
 @dataclass(slots=True)
@@ -39,29 +54,10 @@ class Part:
         """Bytes of what is live."""
         return sum(coefficient * self.of(monomial) for _, monomial, coefficient in live.groups)
 
-    def highest(self, peaks: Peaks) -> tuple[Number, Snapshot | None]:
+    def highest(self, peaks: Peaks) -> tuple[Number, Candidate | None]:
         """The largest candidate, and which one it is (None where sizes are arrays)."""
-        sizes = [self.of(monomial) for monomial in peaks.monomials]
-        best: Number = 0
-        which: Snapshot | None = None
-        for snapshot, terms in zip(peaks.snapshots, peaks.terms, strict=True):
-            total: Number = 0
-            for index, coefficient in terms:
-                total += coefficient * sizes[index]
-            if not isinstance(total, int) or not isinstance(best, int):
-                best = larger(best, total)
-            elif total > best:
-                best, which = total, snapshot
-        return best, which
-
-
-def larger(a: Number, b: Number) -> Number:
-    """The larger of two numbers, element by element for arrays."""
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return a if a >= b else b
-    import numpy as np
-
-    return np.maximum(a, b)
+        best, which = peaks.highest(self.of)
+        return best, None if which is None else (peaks, which)
 
 
 @dataclass(slots=True)
@@ -79,8 +75,8 @@ class Layer:
     gradients: Number
     forward: Number
     backward: Number
-    forward_at: Snapshot | None
-    backward_at: Snapshot | None
+    forward_at: Candidate | None
+    backward_at: Candidate | None
     kind: str = ""
 
 
@@ -318,8 +314,8 @@ def _higher(highest: Number, where: Where, moment: Number, here: Where) -> tuple
     return (moment, here) if moment > highest else (highest, where)
 
 
-def _pieces(part: Part, snapshot: Snapshot | None) -> tuple[tuple[Part, Live, int], ...]:
-    return () if snapshot is None else ((part, snapshot.live, 1),)
+def _pieces(part: Part, found: Candidate | None) -> tuple[tuple[Part, Live, int], ...]:
+    return () if found is None else ((part, found[0].live(found[1]), 1),)
 
 
 #: The gradients a layer leaves, as one entry: its bytes after sharding are the symbol's value.

@@ -2,9 +2,9 @@
 
 The layer code of planner/memory/layers mirrors the libraries' own modelling code line by line, on `Value` handles that
 hold shapes of symbols ("B", "S", "hidden" ...) instead of numbers. A `Storage` lives exactly as long as Python refers
-to it, as in torch: handles, saved tensors of graph nodes and gradient buffers are the only references. What was live
-at each local maximum is kept as a `Snapshot`: a sum of ``coefficient x product of symbols``, which is evaluated later
-with numbers or arrays. A structure is taped once and serves every size.
+to it, as in torch: handles, saved tensors of graph nodes and gradient buffers are the only references. Births and ends
+are kept as events of ``coefficient x product of symbols``, with the local maxima marked; they are evaluated later with
+numbers or arrays (peaks.py). A structure is taped once and serves every size.
 
 Semantics follow torch 2.13: torch/csrc/autograd/engine.cpp and input_buffer.cpp (order of nodes, accumulation in
 place where the buffer is the only owner), derivatives.yaml (what each op saves), torch/utils/checkpoint.py (hooks,
@@ -15,7 +15,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -45,19 +45,23 @@ class Live(dict[Key, int]):
         return tuple((category, monomial, coefficient) for (category, monomial), coefficient in total.items())
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What was live at one local maximum: bytes per (label, category, monomial)."""
+@dataclass(slots=True)
+class Section:
+    """A stretch of a tape: what was live at its start, every change of bytes since, and where maxima were.
 
-    phase: str
-    live: Live
+    marks: (phase, number of events before it).
+    """
 
-    def merged(self) -> dict[Monomial, int]:
-        """Bytes per monomial, labels added up."""
-        total: dict[Monomial, int] = {}
-        for (_, _, monomial), coefficient in self.live.items():
-            total[monomial] = total.get(monomial, 0) + coefficient
-        return total
+    start: Live = field(default_factory=Live)
+    events: list[tuple[Key, int]] = field(default_factory=list)
+    marks: list[tuple[str, int]] = field(default_factory=list)
+
+    def live_at(self, position: int) -> Live:
+        """Bytes per (label, category, monomial) after that many events."""
+        live = dict(self.start)
+        for key, change in self.events[:position]:
+            live[key] = live.get(key, 0) + change
+        return Live({key: coefficient for key, coefficient in live.items() if coefficient})
 
 
 class Storage:
@@ -77,10 +81,9 @@ class Storage:
         label, old, monomial = self.key
         if old == category:
             return
-        live = self.tape.live
-        self.tape._subtract(self.key, self.coefficient)
+        self.tape._change(self.key, -self.coefficient)
         self.key = (label, category, monomial)
-        live[self.key] = live.get(self.key, 0) + self.coefficient
+        self.tape._change(self.key, self.coefficient)
 
 
 class Value:
@@ -160,7 +163,7 @@ class Frame:
 
 
 class Tape:
-    """Live bytes by label, the graph, and the snapshots of local maxima.
+    """Live bytes by label, the graph, and the section that is being written.
 
     observed: a TorchDispatchMode follows the run, as profiler.measure does on the CPU: isTensorSubclassLike is then
     true of every tensor, and autograd adds gradients up out of place.
@@ -171,7 +174,7 @@ class Tape:
         self.gradients_exist = gradients_exist
         self.observed = False
         self.live: dict[Key, int] = {}
-        self.snapshots: list[Snapshot] = []
+        self.section = Section()
         self.phase = phase
         self.scope = ""
         self.category: Category = "workspace"
@@ -189,25 +192,32 @@ class Tape:
     # -- storages ------------------------------------------------------------------------------------------------
 
     def _born(self, key: Key, coefficient: int) -> None:
-        self.live[key] = self.live.get(key, 0) + coefficient
+        self._change(key, coefficient)
         self._rising = True
 
     def _died(self, key: Key, coefficient: int) -> None:
         if self._rising:
-            self.snapshot()
-        self._subtract(key, coefficient)
+            self.mark()
+        self._change(key, -coefficient)
 
-    def _subtract(self, key: Key, coefficient: int) -> None:
-        left = self.live[key] - coefficient
+    def _change(self, key: Key, coefficient: int) -> None:
+        live = self.live
+        left = live.get(key, 0) + coefficient
         if left:
-            self.live[key] = left
+            live[key] = left
         else:
-            del self.live[key]
+            del live[key]
+        self.section.events.append((key, coefficient))
 
-    def snapshot(self) -> None:
-        """Keep what is live now as a candidate for the peak."""
+    def mark(self) -> None:
+        """Keep this moment as a candidate for the peak."""
         self._rising = False
-        self.snapshots.append(Snapshot(self.phase, Live(self.live)))
+        self.section.marks.append((self.phase, len(self.section.events)))
+
+    def cut(self) -> Section:
+        """The section written so far; a new one begins."""
+        done, self.section = self.section, Section(Live(self.live))
+        return done
 
     def allocate(self, shape: Shape, dtype: str, label: str = "", category: Category | None = None) -> Value:
         """A new tensor of `shape`."""

@@ -2,39 +2,15 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import ge
 from types import ModuleType
 
 from planner.memory import sharing
 from planner.memory.layers import family_module
 from planner.memory.modules import Context
+from planner.memory.peaks import Peaks
 from planner.memory.sharing import Handed
 from planner.memory.structure import Structure
-from planner.memory.tape import Key, Live, Monomial, Node, Snapshot, Tape, Value
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """Candidates for the largest sum, those that another one always exceeds left out.
-
-    terms: of each candidate, (index into monomials, coefficient) pairs.
-    """
-
-    snapshots: tuple[Snapshot, ...]
-    monomials: tuple[Monomial, ...]
-    terms: tuple[tuple[tuple[int, int], ...], ...]
-
-    @classmethod
-    def of(cls, snapshots: list[Snapshot]) -> "Peaks":
-        merged = [snapshot.merged() for snapshot in snapshots]
-        monomials = tuple(dict.fromkeys(m for sums in merged for m in sums))
-        vectors = [tuple(sums.get(m, 0) for m in monomials) for sums in merged]
-        kept: list[int] = []
-        for i in sorted(range(len(vectors)), key=lambda i: -sum(vectors[i])):
-            if not any(all(map(ge, vectors[k], vectors[i])) for k in kept):
-                kept.append(i)
-        terms = tuple(tuple((at, c) for at, c in enumerate(vectors[i]) if c) for i in kept)
-        return cls(tuple(snapshots[i] for i in kept), monomials, terms)
+from planner.memory.tape import Key, Live, Node, Tape, Value
 
 
 @dataclass(frozen=True)
@@ -93,7 +69,7 @@ def tape_layer(s: Structure) -> TapedLayer:
     given = family_module(s.family).given(c) if s.block.shares else {}
     out, handed = _run_forward(t, c, hidden, given)
     del hidden
-    t.snapshot()
+    t.mark()
     saved = _kept(t, out)
     begins = [(out, "hidden states"), *sharing.with_gradients(s, given | handed)]
     leaves = [value for value in handed.values() if value.leaf is not None]
@@ -103,13 +79,13 @@ def tape_layer(s: Structure) -> TapedLayer:
     given = {}
     t.cast_cache.clear()
     kept = _kept(t, out)
-    forward, t.snapshots, t.phase = t.snapshots, [], "backward"
+    forward, t.phase = t.cut(), "backward"
     handed = {}
     _backward(t, begins)
     received.clear()
     left = Live(t.live)
     leaves.clear()
-    return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.snapshots))
+    return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.cut()))
 
 
 def _run_forward(t: Tape, c: Context, hidden: Value, given: Handed) -> tuple[Value, Handed]:
@@ -169,21 +145,21 @@ def tape_model(s: Structure) -> TapedModel:
     for between in getattr(family, "BETWEEN", ()):
         starts.append(_start(t, c, *between(c, _last_hidden_states(t, c, starts[-1]))))
     loss = family.loss(c, _last_hidden_states(t, c, starts[-1]))
-    t.snapshot()
+    t.mark()
     t.cast_cache.clear()
-    forward, t.snapshots, t.phase = t.snapshots, [], "backward head"
+    forward, t.phase = t.cut(), "backward head"
     _backward(t, [(loss, "the loss")])
     del loss
-    t.snapshot()
-    backward_head = _peaks(t)
+    t.mark()
+    backward_head = Peaks.of(t.cut())
     contexts = [c]
     del c
     entries = [_entry(t, contexts, start) for start in reversed(starts)]
     contexts.clear()
     return TapedModel(
         tuple(reversed(entries)),
-        Peaks.of([s for s in forward if s.phase == "forward"]),
-        Peaks.of([s for s in forward if s.phase == "loss"]),
+        Peaks.of(forward, "forward"),
+        Peaks.of(forward, "loss"),
         backward_head,
         Live(t.live),
     )
@@ -206,8 +182,8 @@ class _Start:
 def _start(t: Tape, c: Context, embedded: Value, shared: Handed | None = None) -> _Start:
     """What stands before a stack has run: its layers count their input, and the first of them what all are given."""
     shared = shared or {}
-    t.snapshot()
-    forward = _peaks(t)
+    t.mark()
+    forward = Peaks.of(t.cut())
     live, inputs_embeds = _without(t, embedded, *shared.values()), _named(c, embedded)
     outputs = [(embedded, "hidden states"), *((value, name) for name, value in shared.items())]
     for value, _ in outputs:
@@ -232,13 +208,7 @@ def _entry(t: Tape, contexts: list[Context], start: _Start) -> Entry:
     start.received.clear()
     t.phase = "backward embedding"
     _backward(t, start.outputs)
-    return Entry(start.forward, start.shared, start.inputs_embeds, shared_backward, _peaks(t))
-
-
-def _peaks(t: Tape) -> Peaks:
-    """The candidates since the last call."""
-    snapshots, t.snapshots = t.snapshots, []
-    return Peaks.of(snapshots)
+    return Entry(start.forward, start.shared, start.inputs_embeds, shared_backward, Peaks.of(t.cut()))
 
 
 def _named(c: Context, embedded: Value) -> Live:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from planner.memory import ops
-from planner.memory.tape import Shape, Snapshot, Tape, Value
-from planner.memory.taped import Peaks
+from planner.memory.peaks import Peaks
+from planner.memory.tape import Key, Live, Section, Shape, Tape, Value
 
 N: Shape = ("n",)
 UNIT = 4
@@ -19,9 +19,14 @@ def units(live: dict[tuple[str, str, tuple[str, ...]], int], category: str | Non
     return total // UNIT
 
 
+def maxima(t: Tape) -> list[Live]:
+    """What was live at each mark."""
+    return [t.section.live_at(position) for _, position in t.section.marks]
+
+
 def highest(t: Tape) -> int:
-    """Units at the largest snapshot."""
-    return max(units(snapshot.live) for snapshot in t.snapshots)
+    """Units at the largest mark."""
+    return max(units(live) for live in maxima(t))
 
 
 def run_backward(t: Tape, out: Value) -> None:
@@ -31,9 +36,9 @@ def run_backward(t: Tape, out: Value) -> None:
     out.storage = out.node = None
     buffers = {node: [None] * out.index + [t.allocate(N, "float32", "first grad")]}
     del node
-    t.snapshots.clear()
+    t.cut()
     t.run_backward(buffers)
-    t.snapshot()
+    t.mark()
 
 
 def start() -> tuple[Tape, Value, list[Value | None]]:
@@ -60,14 +65,14 @@ def test_a_storage_lives_as_long_as_python_refers_to_it() -> None:
     assert t.live == {}
 
 
-def test_a_snapshot_is_taken_where_the_sum_begins_to_fall() -> None:
+def test_a_mark_is_set_where_the_sum_begins_to_fall() -> None:
     t = Tape()
     a, b = t.allocate(N, "float32", "a"), t.allocate(N, "float32", "b")
-    assert not t.snapshots
+    assert not maxima(t)
     del a
-    assert [units(s.live) for s in t.snapshots] == [2]
+    assert [units(live) for live in maxima(t)] == [2]
     del b
-    assert len(t.snapshots) == 1, "falling on is no new maximum"
+    assert len(maxima(t)) == 1, "falling on is no new maximum"
 
 
 def test_numbers_in_a_shape_are_part_of_the_coefficient() -> None:
@@ -138,7 +143,7 @@ def test_gradients_of_two_uses_are_added_in_place_where_the_buffer_is_the_only_o
     run_backward(t, out)
     # x, the first grad that add handed to both, and the product that each scale makes of it
     assert highest(t) == 4
-    assert not any(" grad sum" in label for s in t.snapshots for label, _, _ in s.live)
+    assert not any(" grad sum" in label for live in maxima(t) for label, _, _ in live)
     assert units(t.live) == 2, "x and its gradient"
     assert len(received) == 1
 
@@ -331,20 +336,44 @@ def test_a_reentrant_checkpoint_without_input_gradient_has_no_graph(calls: list[
 # -- peaks -----------------------------------------------------------------------------------------------------------
 
 
-def snapshot(**bytes_of: int) -> Snapshot:
-    return Snapshot("forward", {("label", "workspace", (symbol,)): size for symbol, size in bytes_of.items()})
+def section(*changes: dict[str, int]) -> Section:
+    """A section that marks a maximum after each group of changes, of bytes by symbol."""
+    made = Section()
+    for change in changes:
+        made.events += [(key_of(symbol), size) for symbol, size in change.items()]
+        made.marks.append(("forward", len(made.events)))
+    return made
 
 
-def test_a_peak_that_another_one_always_exceeds_is_left_out() -> None:
-    low, wide, long = snapshot(a=1, b=1), snapshot(a=2, b=1), snapshot(a=1, b=2)
-    kept = Peaks.of([low, wide, long]).snapshots
-    assert set(map(id, kept)) == {id(wide), id(long)}
+def key_of(symbol: str) -> Key:
+    return ("label", "workspace", (symbol,))
 
 
-def test_one_of_two_equal_peaks_is_kept() -> None:
-    assert len(Peaks.of([snapshot(a=1), snapshot(a=1)]).snapshots) == 1
+def test_a_maximum_that_its_neighbour_always_exceeds_is_left_out() -> None:
+    wide_then_long = section({"a": 1, "b": 1}, {"a": 1}, {"a": -1, "b": 1}, {"b": -1})
+    assert Peaks.of(wide_then_long).positions == (3, 5)
 
 
-def test_merging_adds_labels_of_the_same_size() -> None:
-    live = {("x", "workspace", N): 4, ("y", "activations", N): 2}
-    assert Snapshot("forward", live).merged() == {N: 6}
+def test_which_maximum_is_highest_depends_on_the_sizes() -> None:
+    peaks = Peaks.of(section({"a": 2, "b": 1}, {"a": -1, "b": 1}))
+    assert peaks.highest({("a",): 10, ("b",): 1}.__getitem__) == (21, 0)
+    assert peaks.highest({("a",): 1, ("b",): 10}.__getitem__) == (21, 1)
+    assert peaks.live(1) == {key_of("a"): 1, key_of("b"): 2}
+
+
+def test_maxima_of_one_phase_are_told_from_those_of_another() -> None:
+    both = section({"a": 2}, {"a": -1, "b": 1})
+    both.marks[1] = ("loss", both.marks[1][1])
+    sizes = {("a",): 1, ("b",): 1}.__getitem__
+    assert [Peaks.of(both, phase).highest(sizes) for phase in ("forward", "loss")] == [(2, 0), (2, 0)]
+    assert Peaks.of(both, "loss").live(0) == {key_of("a"): 1, key_of("b"): 1}
+
+
+def test_a_section_begins_with_what_is_live() -> None:
+    t = Tape()
+    kept = t.allocate(N, "float32", "kept")
+    t.cut()
+    passing = t.allocate(N, "float32", "passing")
+    del passing
+    assert [units(live) for live in maxima(t)] == [2]
+    assert kept is not None and Peaks.of(t.cut()).highest({N: 1}.__getitem__) == (8, 0)

@@ -1,0 +1,89 @@
+"""Where a taped part is largest: its local maxima as differences from one to the next, evaluated for any sizes.
+
+What was live at a maximum, label by label, is put together again only where it is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from planner.memory.dims import Number, larger
+from planner.memory.tape import Key, Live, Monomial, Section
+
+#: (index into monomials, change of the coefficient) pairs from one maximum to the next.
+Change = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Candidates for the largest sum of one phase, in the order of the run; those next to a larger one left out.
+
+    changes: of each candidate against the one before it, the first against nothing. positions: its place in the
+    section's events.
+    """
+
+    monomials: tuple[Monomial, ...]
+    changes: tuple[Change, ...]
+    positions: tuple[int, ...]
+    section: Section
+    _lives: dict[int, Live] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, section: Section, phase: str | None = None) -> "Peaks":
+        """The maxima of a section of a tape, of one phase or of all."""
+        wanted = [position for name, position in section.marks if phase in (None, name)]
+        positions, sums = _turning_points(section, wanted)
+        index: dict[Monomial, int] = {}
+        changes = [tuple((index.setdefault(m, len(index)), c) for m, c in change.items()) for change in sums]
+        return cls(tuple(index), tuple(changes), tuple(positions), section)
+
+    def highest(self, of: Callable[[Monomial], Number]) -> tuple[Number, int | None]:
+        """The largest sum, and which candidate it is (None where sizes are arrays, or there is none)."""
+        sizes = [of(monomial) for monomial in self.monomials]
+        best: Number = 0
+        total: Number = 0
+        which: int | None = None
+        for candidate, change in enumerate(self.changes):
+            for index, coefficient in change:
+                total = total + coefficient * sizes[index]
+            if not isinstance(total, int) or not isinstance(best, int):
+                best, which = larger(best, total), None
+            elif total > best:
+                best, which = total, candidate
+        return best, which
+
+    def live(self, candidate: int) -> Live:
+        """Bytes per (label, category, monomial) at a candidate."""
+        if candidate not in self._lives:
+            self._lives[candidate] = self.section.live_at(self.positions[candidate])
+        return self._lives[candidate]
+
+
+def _turning_points(section: Section, wanted: list[int]) -> tuple[list[int], list[dict[Monomial, int]]]:
+    """The wanted positions and the sums' changes between them, without those that a neighbour always exceeds."""
+    positions: list[int] = []
+    changes: list[dict[Monomial, int]] = []
+    pending = _sums(section.start)
+    done = 0
+    for position in wanted:
+        for (_, _, monomial), coefficient in section.events[done:position]:
+            pending[monomial] = pending.get(monomial, 0) + coefficient
+        done = position
+        change = {monomial: c for monomial, c in pending.items() if c}
+        if positions and all(c < 0 for c in change.values()):
+            pending = change  # smaller than the last candidate: not one itself, its change is carried on
+            continue
+        if positions and all(c > 0 for c in change.values()):
+            positions.pop()  # larger than the last candidate, and takes its place
+            for monomial, c in changes.pop().items():
+                change[monomial] = change.get(monomial, 0) + c
+        positions.append(position)
+        changes.append(change)
+        pending = {}
+    return positions, changes
+
+
+def _sums(live: dict[Key, int]) -> dict[Monomial, int]:
+    total: dict[Monomial, int] = {}
+    for (_, _, monomial), coefficient in live.items():
+        total[monomial] = total.get(monomial, 0) + coefficient
+    return total
