@@ -13,6 +13,12 @@ st.navigation(
             icon=":material/memory:",
             help="Will one fine-tuning run fit on a GPU: the verdict, every byte of it, and what to change.",
             default=True,
-        )
+        ),
+        st.Page(
+            "ui/pages/evidence.py",
+            title="Evidence",
+            icon=":material/fact_check:",
+            help="What the planner says beside what others measured and published.",
+        ),
     ]
 ).run()

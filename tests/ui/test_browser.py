@@ -191,3 +191,15 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(page: Page) -> None:
     wait_until_drawn(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+
+
+def test_the_evidence_is_one_click_away_and_fits_a_phone(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    page.get_by_role("link", name="Evidence").click()
+    expect(page.get_by_role("heading", name="How right is it?")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_role("heading", name="Our own measured runs")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=SECONDS * 1000)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert complaints == []

@@ -1,43 +1,9 @@
 """Errors, verdicts and chances, counted by hand."""
 
-from typing import Any
-
 import pytest
 
-from planner.evidence.score import Evidence
 from planner.evidence.summary import errors_by, errors_of, reliability_of, verdicts_of, worst_first
-
-BASE: dict[str, Any] = {
-    "origin": "published",
-    "source": "org/name",
-    "source_url": "https://github.com/org/name",
-    "source_title": "README",
-    "quote": "10 GB",
-    "framework": "litgpt",
-    "stack": "litgpt",
-    "asked_stack": "litgpt",
-    "model": "org/model",
-    "method": "lora",
-    "metric": "max_allocated",
-    "level": "tensors",
-    "device": "cuda",
-    "num_gpus": 1,
-    "gpu": "a10g",
-    "full": True,
-    "ran_out": False,
-    "certainty": "exact",
-    "verdict": "fits",
-    "oom_probability": 0.01,
-    "refusal": "",
-    "notes": "",
-}
-
-
-def row(name: str, predicted: int | None, measured: int = 100, **changes: Any) -> Evidence:
-    band = {"low_bytes": None if predicted is None else predicted - 10}
-    band["high_bytes"] = None if predicted is None else predicted + 10
-    figures = {"id": name, "run": (name,), "measured_bytes": measured, "predicted_bytes": predicted}
-    return Evidence(**(BASE | figures | band | changes))
+from tests.planner.evidence.rows import row
 
 
 def test_errors_of_five() -> None:
