@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from planner.catalog import find_gpu
-from planner.catalog.measurements import framework_stacks
+from planner.catalog.measurements import stack_of
 from planner.catalog.rows.measurement import MeasurementRow
 from planner.errors import RequestError, UnknownGpuError
 from planner.schema import STACKS, PlanRequest, parse_request
@@ -158,5 +158,5 @@ def _quantization(row: MeasurementRow) -> dict[str, Any]:
 
 def _stack(row: MeasurementRow) -> dict[str, str]:
     """The stack of the row's framework, where a request knows it."""
-    stack = framework_stacks()[row.framework]
-    return {"stack": stack} if stack in STACKS else {}
+    stack = stack_of(row)
+    return {"stack": stack} if stack.partition("@")[0] in STACKS else {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from planner.answer import Certainty, Plan, Verdict
-from planner.catalog.measurements import framework_stacks, list_own_runs, list_runs
+from planner.catalog.measurements import list_own_runs, list_runs, stack_of
 from planner.catalog.rows.measurement import MeasurementRow, Metric, OwnRow
 from planner.errors import PlannerError
 from planner.estimate import estimate
@@ -133,7 +133,7 @@ def _published(row: MeasurementRow, name_stack: bool) -> Evidence:
         ran_out=row.ran_out,
         refusal=refusal,
         notes=row.notes,
-        stack=framework_stacks()[row.framework] or None,
+        stack=stack_of(row).partition("@")[0] or None,
         **_answer(request, plan, field, devices),
     )
 
@@ -160,7 +160,7 @@ def _own(row: OwnRow) -> Evidence:
         ran_out=False,
         refusal=refusal,
         notes=row.versions,
-        stack=row.request.get("stack"),
+        stack=str(row.request.get("stack", "transformers")),
         **_answer(request, plan, "peak_bytes", 1),
     )
 

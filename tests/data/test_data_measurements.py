@@ -8,6 +8,7 @@ import pytest
 
 from planner.catalog.measurements import explanations, framework_stacks, list_own_runs, list_runs
 from planner.catalog.rows.measurement import MeasurementRow, source_of
+from planner.schema import STACKS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -56,7 +57,8 @@ def test_several_devices_are_shared_in_a_named_way_where_the_configuration_is_fu
 
 
 def test_every_framework_has_its_stack_or_none_with_a_reason(runs: list[MeasurementRow]) -> None:
-    assert {row.framework for row in runs} == framework_stacks().keys()
+    assert {(row.framework, row.framework_version) for row in runs} == framework_stacks().keys()
+    assert {stack.partition("@")[0] for stack in framework_stacks().values()} <= {"", *STACKS}
 
 
 def test_every_explanation_is_of_a_run_and_says_who_checked_it(runs: list[MeasurementRow]) -> None:

@@ -115,7 +115,8 @@ class FrameworkRow(Row):
     """A training framework as a source names it, and the stack of ours that does the same; blank: none does."""
 
     framework: Text
-    stack: str = ""
+    framework_version: str = ""
+    stack: str = Field("", description="with the version after @ where memory depends on it")
     reason: Text
 
 
