@@ -6,11 +6,12 @@ from typing import Any, get_args
 
 import click
 
-from planner.catalog.bands import list_band_fits
+from planner.catalog.bands import list_band_fits, list_band_runs
 from planner.catalog.measurements import explanations
 from planner.cli.options import json_option
 from planner.cli.output import note, print_json, print_report
 from planner.errors import RequestError
+from planner.evidence.band_runs import band_runs, moved
 from planner.evidence.score import Evidence, score_own, score_published
 from planner.evidence.summary import GroupName, errors_by, errors_of, reliability_of, verdicts_of, worst_first
 
@@ -47,7 +48,15 @@ def _show(published: Sequence[Evidence], own: Sequence[Evidence], groups: Sequen
 
     fit = next((fit for fit in list_band_fits() if fit.device == "cuda"), None)
     print_report(evidence_report(published, own, groups, worst, explanations(), fit))
-    note("`tunebudget calibrate --published` fits the band anew")
+    note(_state_of_band([*published, *own]))
+
+
+def _state_of_band(found: Sequence[Evidence]) -> str:
+    shown = {one.id for one in found}
+    count = moved((run for run in list_band_runs() if run.id in shown), band_runs(found))
+    if not count:
+        return "the band was fitted to these estimates"
+    return f"{count} estimates moved since the band was fitted: `tunebudget calibrate --published` fits it anew"
 
 
 def _matching(found: list[Evidence], only: dict[str, str | None]) -> list[Evidence]:

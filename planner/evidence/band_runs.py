@@ -7,6 +7,8 @@ from planner.evidence.score import Evidence
 
 #: Digits of a kept log ratio.
 _DIGITS = 7
+#: A prediction that changed by less than half a percent has not moved.
+_MOVED = 0.005
 
 
 def band_runs(found: Iterable[Evidence]) -> Iterator[BandRunRow]:
@@ -19,6 +21,14 @@ def band_runs(found: Iterable[Evidence]) -> Iterator[BandRunRow]:
     yield from (_run(one, "cuda") for one in evidence if one.device == "cuda")
     yield from (_run(one, "cpu") for one in evidence if one.device == "cpu")
     yield from (_run(one, "cpu") for one in evidence if one.device == "cuda" and _stands_for_cpu(one))
+
+
+def moved(kept: Iterable[BandRunRow], now: Iterable[BandRunRow]) -> int:
+    """How many runs' predictions moved, came or went since the bands were fitted to them."""
+    before = {(run.id, run.device): run.log_ratio for run in kept}
+    after = {(run.id, run.device): run.log_ratio for run in now}
+    same = [key for key in before.keys() & after.keys() if abs(before[key] - after[key]) < _MOVED]
+    return len(before.keys() | after.keys()) - len(same)
 
 
 def _stands_for_cpu(one: Evidence) -> bool:

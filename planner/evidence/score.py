@@ -66,10 +66,13 @@ class Evidence:
     oom_probability: float | None
     refusal: str
     notes: str
+    request: PlanRequest | None
 
     def as_dict(self) -> dict[str, object]:
-        """All but the key of the run, which says nothing that is not said."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "run"}
+        """All but the key of the run; the request with the fields that are set."""
+        asked = self.request.model_dump(mode="json", exclude_unset=True) if self.request is not None else None
+        shown = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "run"}
+        return shown | {"request": asked}
 
     @property
     def answered(self) -> bool:
@@ -134,6 +137,7 @@ def _published(row: MeasurementRow, name_stack: bool) -> Evidence:
         refusal=refusal,
         notes=row.notes,
         stack=stack_of(row).partition("@")[0] or None,
+        request=request,
         **_answer(request, plan, field, devices),
     )
 
@@ -161,6 +165,7 @@ def _own(row: OwnRow) -> Evidence:
         refusal=refusal,
         notes=row.versions,
         stack=str(row.request.get("stack", "transformers")),
+        request=request,
         **_answer(request, plan, "peak_bytes", 1),
     )
 

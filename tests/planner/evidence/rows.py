@@ -27,6 +27,7 @@ BASE: dict[str, Any] = {
     "oom_probability": 0.01,
     "refusal": "",
     "notes": "",
+    "request": None,
 }
 
 
