@@ -1,10 +1,11 @@
 """From a request to the real thing: transformers' model, PEFT's adapters, bitsandbytes' 4-bit weights.
 
-The device is "cpu" for real steps, "meta" for a model that profiler.fake then fills with fake tensors.  Nothing is
-downloaded: weights are random, the code is the installed libraries'.
+The device is torch's name of a real one, or "meta" for a model that profiler.fake then fills with fake tensors.
+Nothing is downloaded: weights are random, the code is the installed libraries'.
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -17,32 +18,38 @@ TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16":
 Batch = dict[str, torch.Tensor]
 
 
-def check_supported(request: PlanRequest, config: Any, traced: bool = False) -> tuple[str, ...]:
+def check_supported(
+    request: PlanRequest, config: Any, traced: bool = False, device_type: str = "cpu"
+) -> tuple[str, ...]:
     """Refuse what these steps cannot do; say as notes what they do differently."""
     if request.loss != "full":
         raise RequestError(f"loss={request.loss!r} is not run by the profiler: it runs transformers' own loss ('full')")
-    if request.attn_implementation == "flash_attention_2" and not traced:
-        raise RequestError("attn_implementation='flash_attention_2' needs a GPU: use 'sdpa' or 'eager' on a CPU")
-    asked, used = request.attn_implementation, attention_of(request, config)
+    asked, used = request.attn_implementation, attention_of(request, config, device_type)
+    if asked == "flash_attention_2" and used != asked and not traced:
+        raise RequestError(
+            "attn_implementation='flash_attention_2' needs a GPU and the package flash-attn: use 'sdpa' or 'eager'"
+        )
     notes = {
         f"attn_implementation {asked}: {config.model_type} runs as {used}": asked != used,
         "padding packed runs as one full sequence without a mask": request.padding == "packed",
         "one device, nothing sharded": request.num_gpus * request.num_nodes > 1,
-        "device cuda: run through the libraries' CPU code": request.device == "cuda",
+        "device cuda: run through the libraries' CPU code": request.device == "cuda" and device_type == "cpu",
     }
     return tuple(note for note, applies in notes.items() if applies)
 
 
-def attention_of(request: PlanRequest, config: Any) -> str:
-    """The implementation that runs: flash_attention_2 as sdpa, and sdpa as eager where the model has none."""
+def attention_of(request: PlanRequest, config: Any, device_type: str = "cpu") -> str:
+    """The implementation that runs: flash_attention_2 as sdpa off the GPU, and sdpa as eager where a model has none."""
     if request.attn_implementation == "eager":
         return "eager"
+    if request.attn_implementation == "flash_attention_2" and device_type == "cuda" and find_spec("flash_attn"):
+        return "flash_attention_2"
     return "sdpa" if getattr(_model_class(config), "_supports_sdpa", False) else "eager"
 
 
 def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Module:
     """The model as it stands before the first step: loaded, quantized, adapted, in training mode."""
-    options = {"dtype": TORCH_DTYPES[request.dtype], "attn_implementation": attention_of(request, config)}
+    options = {"dtype": TORCH_DTYPES[request.dtype], "attn_implementation": attention_of(request, config, _type(device))}
     model = _from_config(config, device, **options)
     if request.quantization_settings is not None:
         from profiler.quantize import quantize
@@ -53,6 +60,10 @@ def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Mo
     if request.lora_settings is not None:
         model = _add_adapters(model, request.lora_settings)
     return model.train()
+
+
+def _type(device: str) -> str:
+    return device.partition(":")[0]
 
 
 def bare_model(config: Any) -> nn.Module:
@@ -115,13 +126,13 @@ def _is_encoder_decoder(model: Any) -> bool:
     return bool(model.config.is_encoder_decoder)
 
 
-def build_batch(request: PlanRequest, vocab_size: int) -> Batch:
+def build_batch(request: PlanRequest, vocab_size: int, device: str = "cpu") -> Batch:
     """Random tokens of the asked shape; labels are the tokens; a mask with some zeros when padded."""
     shape = (request.per_device_train_batch_size, request.max_length)
-    input_ids = torch.randint(0, vocab_size, shape)
+    input_ids = torch.randint(0, vocab_size, shape).to(device)
     batch = {"input_ids": input_ids, "labels": input_ids.clone()}
     if request.padding == "padded":
-        batch["attention_mask"] = torch.ones(shape, dtype=torch.long)
+        batch["attention_mask"] = torch.ones(shape, dtype=torch.long, device=device)
         batch["attention_mask"][:, -max(1, shape[1] // 8) :] = 0
     return batch
 

@@ -1,5 +1,9 @@
-"""The child process of `tunebudget trace`: one task in on standard input, JSON lines out (planner/child.py)."""
+"""The child process of `tunebudget trace` and `profile`: one task in on standard input, JSON lines out.
 
+The other side is planner/child.py.  A task names its level; an error says its kind, so that it can become a record.
+"""
+
+import errno
 import json
 import os
 import sys
@@ -7,14 +11,19 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from threading import Thread
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from planner.errors import PlannerError
 from planner.schema import PlanRequest, parse_request
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
 PARENT_POLL_SECONDS = 1.0
-Say = Callable[[int, int, str], None]
+Kind = Literal["refused", "out of memory", "disk full", "library"]
+Task = dict[str, Any]
+Answer = dict[str, Any]
+
+#: Told how far a task is: parts done, parts in all, what comes now, the peak of bytes so far.
+Say = Callable[[int, int, str, int | None], None]
 
 
 def main() -> int:
@@ -23,18 +32,13 @@ def main() -> int:
     Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     task = json.load(sys.stdin)
 
-    def say(done: int, of: int, what: str) -> None:
-        _write(out, {"progress": {"done": done, "of": of, "what": what}})
+    def say(done: int, of: int, what: str, peak_bytes: int | None = None) -> None:
+        _write(out, {"progress": {"done": done, "of": of, "what": what, "peak_bytes": peak_bytes}})
 
     try:
-        answer = run_trace(parse_request(task["request"]), str(task["name"]), bool(task.get("full")), say)
-    except PlannerError as error:
-        _write(out, {"error": {"message": error.message, "field": error.field}})
-    except MemoryError:
-        _write(out, {"error": {"message": "out of memory while tracing: trace slices, not --full", "field": None}})
-    except Exception as error:  # the libraries' refusals of a config are many; each becomes its last line
-        message = " ".join(str(error).split())[:300] or "no message"
-        _write(out, {"error": {"message": f"the libraries refuse: {type(error).__name__}: {message}", "field": None}})
+        answer = LEVELS[task["level"]](task, say)
+    except Exception as error:  # the libraries' refusals are many; each becomes one line
+        _write(out, {"error": _error(error)})
     else:
         _write(out, {"answer": answer})
     return 0
@@ -52,24 +56,65 @@ def _write(out: TextIO, message: dict[str, Any]) -> None:
     out.flush()
 
 
-def run_trace(request: PlanRequest, name: str, full: bool, say: Say) -> dict[str, Any]:
+def _error(error: Exception) -> dict[str, Any]:
+    """What ended the task: its kind, one line, and the field it is about."""
+    if isinstance(error, PlannerError):
+        return {"kind": "refused", "message": error.message, "field": error.field}
+    kind = kind_of(error)
+    said = " ".join(str(error).split())[:300] or "no message"
+    lead = {"library": "the libraries refuse", "disk full": "the disk is full"}.get(kind, kind)
+    return {"kind": kind, "message": f"{lead}: {type(error).__name__}: {said}", "field": None}
+
+
+def kind_of(error: Exception) -> Kind:
+    """Whether an error is about memory, the disk, or the libraries.
+
+    torch says it in words where the CPU's allocator fails (c10/core/impl/alloc_cpu.cpp), and with a class of its own
+    on accelerators.
+    """
+    text = str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out of memory"
+    if isinstance(error, RuntimeError) and ("can't allocate memory" in text or "not enough memory" in text):
+        return "out of memory"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "disk full"
+    return "library"
+
+
+def run_devices(task: Task, say: Say) -> Answer:
+    """The devices of this machine, for `doctor`."""
+    from profiler.devices.find import find_devices
+
+    return {"devices": [device.as_dict() for device in find_devices()]}
+
+
+def run_trace(task: Task, say: Say) -> Answer:
     """The answer of `trace --json`: the plan's names where both measure the same thing."""
-    say(0, 3, "importing torch, transformers, peft and bitsandbytes")
+    say(0, 3, "importing torch, transformers, peft and bitsandbytes", None)
     from profiler.trace import trace
 
-    traced = trace(request, whole=full, say=say).as_dict()
-    live = {f"{category}_bytes": size for category, size in traced["live_bytes"].items() if category != "weights"}
-    return {
-        "id": request.id,
-        "model": name,
-        "level": "trace",
-        "method": request.method,
-        "hardware": "fake tensors on the CPU: no weights, no GPU",
-        "versions": versions(),
-        "steps": 2,
-        **live,
-        **traced,
-    }
+    request = parse_request(task["request"])
+    traced = trace(request, whole=bool(task.get("full")), say=lambda *part: say(*part, None))
+    hardware = "fake tensors on the CPU: no weights, no GPU"
+    return _answer(task, request, traced.as_dict()) | {"hardware": hardware, "steps": 2}
+
+
+def run_profile(task: Task, say: Say) -> Answer:
+    """The figures of `profile --json`: those of a trace, and what only a real machine tells."""
+    say(0, 1, "importing torch, transformers, peft and bitsandbytes", None)
+    from profiler.profile import profile
+    from profiler.settings import read_settings
+
+    request = parse_request(task["request"])
+    return _answer(task, request, profile(request, read_settings(task.get("settings", {})), say))
+
+
+def _answer(task: Task, request: PlanRequest, figures: Answer) -> Answer:
+    """Figures under the contract's names, with the level and the versions of the code that was run."""
+    live = {f"{category}_bytes": size for category, size in figures["live_bytes"].items() if category != "weights"}
+    head = {"id": request.id, "model": str(task["name"]), "level": task["level"], "method": request.method}
+    return {**head, "versions": versions(), **live, **figures}
 
 
 def versions() -> dict[str, str]:
@@ -81,6 +126,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+#: What a task can ask for.
+LEVELS: dict[str, Callable[[Task, Say], Answer]] = {
+    "trace": run_trace,
+    "profile": run_profile,
+    "devices": run_devices,
+}
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ class Slice:
     rows: Rows
 
 
-def extrapolate(small: Measured, large: Measured, slices: Slices) -> Measured:
-    """The figures of the deep model."""
+def extrapolate(small: Measured, large: Measured, slices: Slices, how: str = "traced") -> Measured:
+    """The figures of the deep model; `how` the slices were run is said in a note."""
     low, high = _read(small, slices.small, slices.period), _read(large, slices.large, slices.period)
     deep = {place: _deep(live, high.live[place], slices) for place, live in low.live.items() if place in high.live}
     peak = max(deep, key=lambda place: int(deep[place].sum()))
@@ -49,7 +49,7 @@ def extrapolate(small: Measured, large: Measured, slices: Slices) -> Measured:
         peak_phase=peak.phase,
         storages=as_storages(_deep_counts(small, large, (low.events[peak], high.events[peak]), slices)),
         series=as_series(_deep_series(deep, low, high, slices)),
-        notes=(*small.notes, f"traced with {slices.small} and {slices.large} layers and extrapolated"),
+        notes=(*small.notes, f"{how} with {slices.small} and {slices.large} layers and extrapolated"),
     )
 
 

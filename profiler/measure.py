@@ -1,15 +1,19 @@
-"""Real training steps on this machine's CPU, every storage followed.
+"""Real training steps on a device of this machine, every storage followed.
 
 python -m profiler.measure REQUESTS.jsonl [--id ID] [--live] [--events]
 """
 
 import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from planner.schema import PlanRequest
 from profiler.build import (
+    Batch,
     build_batch,
     build_model,
     check_supported,
@@ -22,20 +26,50 @@ from profiler.configs import build_config
 from profiler.live import classes_of
 from profiler.measured import Measured, read_record
 from profiler.optimizers import build_optimizer
-from profiler.step import run_step
+from profiler.step import Follower, run_step
 from profiler.storages import StorageTracker
 
 NUM_STEPS = 2
 
 
+@dataclass(slots=True)
+class Training:
+    """Everything that a step needs, as it stands before the first."""
+
+    request: PlanRequest
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    batch: Batch
+    vocab_size: int
+    notes: tuple[str, ...] = ()
+
+    def step(self, follower: Follower) -> None:
+        """One optimizer step."""
+        run_step(self.request, self.model, self.optimizer, self.batch, follower)
+
+
+class Unfollowed:
+    """A step that nobody follows still says its phase."""
+
+    phase = ""
+
+
 def measure(request: PlanRequest) -> Measured:
     """Build the request's model on the CPU and run real steps."""
-    config = build_config(request)
-    notes = check_supported(request, config)
-    torch.manual_seed(0)
-    model = build_model(request, config)
+    return follow(build_training(request, build_config(request)))
+
+
+def build_training(request: PlanRequest, config: Any, device: str = "cpu", seed: int = 0) -> Training:
+    """The model of a config, its optimizer and one batch on a device, the same for the same seed.
+
+    Raises RequestError for what real steps cannot do.
+    """
+    notes = check_supported(request, config, device_type=torch.device(device).type)
+    torch.manual_seed(seed)
+    model = build_model(request, config, device)
     optimizer = build_optimizer(request.optim, trainable_parameters(model))
-    return follow_steps(request, model, optimizer, config.get_text_config().vocab_size, notes)
+    vocab_size = config.get_text_config().vocab_size
+    return Training(request, model, optimizer, build_batch(request, vocab_size, device), vocab_size, notes)
 
 
 def follow_steps(
@@ -45,18 +79,27 @@ def follow_steps(
     vocab_size: int,
     notes: tuple[str, ...] = (),
 ) -> Measured:
-    """Run the steps under a tracker and read the figures off its record; the batch itself is not counted."""
-    params = count_parameters(model)
-    tracker = StorageTracker()
-    tracker.register(loaded_tensors(model))
+    """The first steps of a model, real or fake, on a batch that is made here."""
     batch = build_batch(request, vocab_size)
-    with tracker, tracker.modules_of(model):
+    return follow(Training(request, model, optimizer, batch, vocab_size, notes))
+
+
+def follow(training: Training, run: Callable[[int, Callable[[], None]], None] = lambda _, step: step()) -> Measured:
+    """Run the first steps under a tracker and read the figures off its record; the batch itself is not counted.
+
+    run: told the number of each step, runs it; whoever wants its time or shows progress gives another.
+    """
+    params = count_parameters(training.model)
+    tracker = StorageTracker()
+    tracker.register(loaded_tensors(training.model))
+    with tracker, tracker.modules_of(training.model):
         for step in range(1, NUM_STEPS + 1):
             tracker.step = step
-            run_step(request, model, optimizer, batch, tracker)
+            run(step, lambda: training.step(tracker))
         gc.collect()
-    categories = Categories(tracker.record, batch["input_ids"].numel() * vocab_size, classes_of(model))
-    return read_record(categories, params, notes)
+    num_logits = training.batch["input_ids"].numel() * training.vocab_size
+    categories = Categories(tracker.record, num_logits, classes_of(training.model))
+    return read_record(categories, params, training.notes)
 
 
 def main() -> None:

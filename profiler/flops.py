@@ -1,0 +1,60 @@
+"""The floating point operations of a step, counted by torch.utils.flop_counter, with the kernels it does not know.
+
+Counted are matrix products and attention, forward and backward, as they are run: recomputation counts, causal
+attention counts as full.  Left out: everything element by element.
+Source: torch 2.13 torch/utils/flop_counter.py.
+"""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+aten = torch.ops.aten
+Shape = tuple[int, ...]
+
+
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _attention_backward(grad_out: Shape, query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(grad_out, query, key, value))
+
+
+def _grouped_mm(a: Shape, b: Shape, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    """Each row meets one expert's matrix: 2 x rows x inner x columns; where both are stacked by rows, the same."""
+    return 2 * prod(a) * b[-1]
+
+
+#: torch's own table has CUDA's attention kernels and no grouped products.
+FORMULAS: dict[Any, Callable[..., int]] = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    aten._grouped_mm: _grouped_mm,
+}
+
+
+def count_flops(step: Callable[[], None]) -> int:
+    """Run a step and count its operations."""
+    with FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
+        step()
+    return int(counter.get_total_flops())
+
+
+def matmul_flops_per_second(dtype: torch.dtype, device: str, size: int = 1024, seconds: float = 0.2) -> float:
+    """What this device reaches in a large square matrix product: the ceiling that a step is held against."""
+    import time
+
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    torch.mm(a, b)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        torch.mm(a, b)
+        if device != "cpu":
+            torch.accelerator.synchronize()
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
