@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from tempfile import TemporaryFile
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 from planner.errors import PlannerError
 
@@ -27,17 +27,28 @@ POLL_SECONDS = 0.1
 GRACE_SECONDS = 3.0
 
 
+#: How a run can end without an answer: "refused" is the request's fault, the rest the machine's or the libraries'.
+Kind = Literal[
+    "refused", "stopped", "time limit", "memory limit", "out of memory", "killed", "disk full", "library", "died"
+]
+
+
 class ChildError(PlannerError):
-    """The child did not answer: it was stopped, ran out of time or memory, or died."""
+    """The child did not answer: it was stopped, ran out of time or memory, or died; `kind` says which."""
+
+    def __init__(self, message: str, kind: Kind = "died"):
+        super().__init__(message)
+        self.kind: Kind = kind
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a child is: step `done` of `of`, and what it does."""
+    """How far a child is: step `done` of `of`, what it does, and the peak of tensor bytes so far."""
 
     done: int
     of: int
     what: str
+    peak_bytes: int | None = None
 
 
 def missing_packages() -> list[str]:
@@ -60,9 +71,11 @@ def run_child(
     on_progress: Callable[[Progress], None] | None = None,
     time_limit_seconds: float = 600.0,
     should_stop: Callable[[], bool] = lambda: False,
+    watch: Callable[[int], str | None] = lambda _: None,
 ) -> dict[str, Any]:
     """Run one task in a child process and return its answer.
 
+    watch: asked with the child's process id several times a second; what it says ends the child.
     Raises ChildError where the child is stopped, exceeds the time limit or dies, and PlannerError with the child's
     own line where it refuses the task. A KeyboardInterrupt stops the child first.
     """
@@ -78,10 +91,11 @@ def run_child(
         )
         try:
             _send(child, task)
-            return _follow(child, on_progress, time.monotonic() + time_limit_seconds, time_limit_seconds, should_stop)
+            deadline = time.monotonic() + time_limit_seconds
+            return _follow(child, on_progress, lambda: _end(child, deadline, time_limit_seconds, should_stop, watch))
         except _Died as death:
             stderr.seek(0)
-            raise ChildError(_death(death.returncode, stderr.read())) from None
+            raise _death(death.returncode, stderr.read()) from None
         finally:
             stop(child)
 
@@ -103,16 +117,11 @@ def _send(child: "subprocess.Popen[str]", task: Mapping[str, Any]) -> None:
 def _follow(
     child: "subprocess.Popen[str]",
     on_progress: Callable[[Progress], None] | None,
-    deadline: float,
-    limit: float,
-    should_stop: Callable[[], bool],
+    end_if_asked: Callable[[], None],
 ) -> dict[str, Any]:
     lines = _lines(child)
     while True:
-        if should_stop():
-            raise ChildError("stopped on request; nothing was kept of this run")
-        if time.monotonic() > deadline:
-            raise ChildError(f"stopped after the time limit of {limit:g} seconds; --time-limit sets another")
+        end_if_asked()
         try:
             line = lines.get(timeout=POLL_SECONDS)
         except Empty:
@@ -122,6 +131,23 @@ def _follow(
         answer = _message(line, on_progress)
         if answer is not None:
             return answer
+
+
+def _end(
+    child: "subprocess.Popen[str]",
+    deadline: float,
+    limit: float,
+    should_stop: Callable[[], bool],
+    watch: Callable[[int], str | None],
+) -> None:
+    """Raise where the run must end."""
+    if should_stop():
+        raise ChildError("stopped on request; nothing was kept of this run", "stopped")
+    if time.monotonic() > deadline:
+        raise ChildError(f"stopped after the time limit of {limit:g} seconds; --time-limit sets another", "time limit")
+    reason = watch(child.pid)
+    if reason is not None:
+        raise ChildError(reason, "memory limit")
 
 
 def _lines(child: "subprocess.Popen[str]") -> "Queue[str | None]":
@@ -147,21 +173,28 @@ def _message(line: str, on_progress: Callable[[Progress], None] | None) -> dict[
     if not isinstance(message, dict):
         return None
     if "error" in message:
-        raise PlannerError(str(message["error"].get("message")), message["error"].get("field"))
+        raise _refusal(message["error"])
     if "progress" in message and on_progress is not None:
         on_progress(Progress(**message["progress"]))
     answer: dict[str, Any] | None = message.get("answer")
     return answer
 
 
-def _death(returncode: int, stderr: str) -> str:
-    """One line on how a child ended."""
+def _refusal(error: Mapping[str, Any]) -> PlannerError:
+    """A refused request is the person's to change; everything else is a run that ended badly."""
+    text, kind = str(error.get("message")), error.get("kind", "refused")
+    return PlannerError(text, error.get("field")) if kind == "refused" else ChildError(text, kind)
+
+
+def _death(returncode: int, stderr: str) -> ChildError:
+    """How a child ended, in one line."""
     last = next((line.strip() for line in reversed(stderr.splitlines()) if line.strip()), "it printed nothing")
     if returncode == -signal.SIGKILL:
-        return "the child process was killed (signal 9), most likely for memory: try a smaller model or slices"
+        text = "the child process was killed (signal 9), most likely for memory: try a smaller model or slices"
+        return ChildError(text, "killed")
     if returncode < 0:
-        return f"the child process ended by signal {-returncode}: {last[:300]}"
-    return f"the child process ended with code {returncode}: {last[:300]}"
+        return ChildError(f"the child process ended by signal {-returncode}: {last[:300]}")
+    return ChildError(f"the child process ended with code {returncode}: {last[:300]}")
 
 
 def stop(child: "subprocess.Popen[str]") -> None:

@@ -49,7 +49,8 @@ def attention_of(request: PlanRequest, config: Any, device_type: str = "cpu") ->
 
 def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Module:
     """The model as it stands before the first step: loaded, quantized, adapted, in training mode."""
-    options = {"dtype": TORCH_DTYPES[request.dtype], "attn_implementation": attention_of(request, config, _type(device))}
+    attention = attention_of(request, config, torch.device(device).type)
+    options = {"dtype": TORCH_DTYPES[request.dtype], "attn_implementation": attention}
     model = _from_config(config, device, **options)
     if request.quantization_settings is not None:
         from profiler.quantize import quantize
@@ -60,10 +61,6 @@ def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Mo
     if request.lora_settings is not None:
         model = _add_adapters(model, request.lora_settings)
     return model.train()
-
-
-def _type(device: str) -> str:
-    return device.partition(":")[0]
 
 
 def bare_model(config: Any) -> nn.Module:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from planner.errors import RequestError
 from planner.schema import PlanRequest
 from profiler.allocator import (
     AllocatorStats,
@@ -20,7 +21,7 @@ from profiler.allocator import (
     synchronize,
 )
 from profiler.build import TORCH_DTYPES
-from profiler.configs import build_config
+from profiler.configs import build_config, num_layers_of
 from profiler.devices import host
 from profiler.devices.device import Device
 from profiler.devices.find import pick_device
@@ -65,7 +66,7 @@ def profile(request: PlanRequest, settings: Settings, say: Say) -> dict[str, Any
     device = pick_device(settings.device)
     limit_memory(device, settings.memory_limit_bytes)
     config = build_config(request)
-    slices = find_slices(request, config) if settings.slices else None
+    slices = _slices(request, config) if settings.slices else None
     if slices is None:
         run = _run(request, config, device, settings, _Progress(say, settings))
     else:
@@ -75,6 +76,17 @@ def profile(request: PlanRequest, settings: Settings, say: Say) -> dict[str, Any
         "hardware": device.as_dict() | {"matmul_flops_per_second": ceiling},
         "slices": None if slices is None else [slices.small, slices.large],
     }
+
+
+def _slices(request: PlanRequest, config: Any) -> Slices:
+    found = find_slices(request, config)
+    if found is None:
+        raise RequestError(
+            f"this {config.model_type} of {num_layers_of(config)} layers cannot be measured in slices: its layers do "
+            "not repeat, or it is too shallow; use a smaller request, or --num-layers",
+            "model",
+        )
+    return found
 
 
 class _Progress:

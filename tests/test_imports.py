@@ -18,8 +18,8 @@ LAYERS = (
     {"resolve", "stacks"},
     {"memory"},
     {"estimate"},
-    {"grid", "limits", "advise", "level_terms", "levels", "child", "evidence"},
-    {"report", "report_levels", "report_evidence", "report_bands"},
+    {"grid", "limits", "advise", "level_terms", "levels", "child", "evidence", "side_by_side", "runs"},
+    {"report", "report_levels", "report_evidence", "report_bands", "report_profile", "report_find"},
     {"cli", "__main__"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

@@ -15,6 +15,7 @@ COMMANDS = {
     "fit": "Will it fit on this GPU, how much fits, and what to change.",
     "plan": "The whole estimate of one request, or of a stream of them.",
     "trace": "The real libraries' memory for a request, without weights and without a GPU.",
+    "profile": "Real training steps on the hardware found, measured; and earlier runs.",
     "compare": "Methods and GPUs side by side for one model.",
     "evidence": "What the planner says beside what others measured, the worst first.",
     "calibrate": "Fit how sure an answer is, to measured runs.",

@@ -22,6 +22,11 @@ FLAGS = {
     "fit": REQUEST_FLAGS | {"--json"},
     "plan": REQUEST_FLAGS | {"--json", "--request", "--batch"},
     "trace": REQUEST_FLAGS | {"--json", "--request", "--full", "--compare", "--time-limit"},
+    "profile": REQUEST_FLAGS
+    | set(
+        """--json --request --compare --steps --warmup --seed --num-layers --memory-limit --time-limit --force --keep
+        --find-batch --list --show --export --import --delete""".split()
+    ),
     "compare": (REQUEST_FLAGS - {"--method"}) | {"--json", "--methods"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
     "calibrate": {"--json", "--published", "--write"},
@@ -34,7 +39,7 @@ FLAGS = {
 }
 ON_OFF = frozenset(
     """--gradient-checkpointing --use-reentrant --use-dora --use-rslora --autocast-adapter-dtype --load-in-4bit
-    --bnb-4bit-use-double-quant --upcast-unquantized --browser --offload-optimizer --offload-params
+    --bnb-4bit-use-double-quant --upcast-unquantized --browser --keep --offload-optimizer --offload-params
     --activation-offloading""".split()
 )
 ANSWER_NAMES = frozenset(
