@@ -172,8 +172,7 @@ def _settings(request: PlanRequest) -> Iterable[_Change]:
             "the same batch in total; less throughput",
         )
     yield from _optimizers(request)
-    quantization = request.quantization_settings
-    if quantization is not None and quantization.upcast_unquantized:
+    if request.upcasts_unquantized:
         yield _Change(
             "Keep embeddings, head and norms in 16 bits",
             {"quantization": {"upcast_unquantized": False}},

@@ -200,9 +200,16 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
             f"transformers 5 keeps {format_count(experts)} parameters of experts as stacks that bitsandbytes does not "
             f"quantize: they stay in {memory.setup.kept_dtype}"
         )
-    if quantization is not None and quantization.upcast_unquantized:
+    if quantization is not None and not quantization.kind.startswith("bnb") and memory.setup.kept_dtype != "float32":
+        notes.append(f"a {quantization.quant_method} base is modelled: its kernels were read, not measured")
+    if quantization is not None and memory.setup.kept_dtype == "float32" and request.dtype != "float32":
         notes.append(
             "prepare_model_for_kbit_training holds embeddings, head and norms in float32; "
             "stacks that skip it need less (quantization.upcast_unquantized: false)"
+        )
+    elif quantization is not None and quantization.kind.startswith("bnb") and "stack" not in request.model_fields_set:
+        notes.append(
+            "embeddings, head and norms are taken to stay in 16 bits, as most trainers leave them; after "
+            "prepare_model_for_kbit_training alone they are float32 (quantization.upcast_unquantized: true)"
         )
     return notes

@@ -19,6 +19,8 @@ Method = Literal["full", "lora", "qlora"]
 Dtype = Literal["bfloat16", "float16", "float32"]
 #: Names of data/stacks.csv.
 STACKS = ("transformers", "trl", "axolotl", "llamafactory", "unsloth", "torchtune", "litgpt", "ms-swift")
+#: Strategies that flatten parameters together, which needs one dtype for all.
+ONE_DTYPE = ("fsdp", "hsdp", "zero3")
 METHODS: tuple[Method, ...] = ("full", "lora", "qlora")
 
 #: Bounds that keep every product of a formula inside 64 bits, and typing errors out.
@@ -74,21 +76,65 @@ class LoraSettings(_Frozen):
 
 
 class QuantizationSettings(_Frozen):
-    """transformers' BitsAndBytesConfig, and what prepare_model_for_kbit_training does to the rest."""
+    """transformers' BitsAndBytesConfig or its like, and what prepare_model_for_kbit_training does to the rest."""
 
     load_in_4bit: bool = True
+    load_in_8bit: bool = Field(False, description="LLM.int8 instead of 4 bits")
     bnb_4bit_quant_type: Literal["nf4", "fp4"] = "nf4"
     bnb_4bit_use_double_quant: bool = True
     bnb_4bit_compute_dtype: Dtype | None = Field(None, description="null: the request's dtype")
     upcast_unquantized: bool = Field(
-        True, description="prepare_model_for_kbit_training casts every 16-bit parameter that stays to float32"
+        True,
+        description="prepare_model_for_kbit_training casts every 16-bit parameter that stays to float32; left open, "
+        "false for gptq and hqq, where weights are sharded, and under autocast where no stack is named",
+    )
+
+    quant_method: Literal["bitsandbytes", "gptq", "awq", "hqq"] = "bitsandbytes"
+    bits: int | None = Field(None, description="of gptq, awq and hqq; null: 4")
+    group_size: Annotated[int, Field(ge=1, le=2**20)] | None = Field(
+        None, description="inputs that share a scale, of gptq, awq and hqq; null: 128 (hqq: 64)"
     )
 
     @model_validator(mode="after")
-    def _four_bit(self) -> "QuantizationSettings":
-        if not self.load_in_4bit:
-            raise ValueError("load_in_4bit must be true: other quantizations are not modelled yet")
+    def _one_kind(self) -> "QuantizationSettings":
+        bits_and_bytes = self.quant_method == "bitsandbytes"
+        if bits_and_bytes and self.load_in_8bit and self.load_in_4bit and "load_in_4bit" in self.model_fields_set:
+            raise ValueError("load_in_4bit and load_in_8bit: name one of the two")
+        if bits_and_bytes and not self.load_in_4bit and not self.load_in_8bit:
+            raise ValueError("load_in_4bit must be true, or load_in_8bit, or quant_method another than bitsandbytes")
+        if not bits_and_bytes and self.load_in_8bit:
+            raise ValueError(f"load_in_8bit: bitsandbytes' own; with quant_method {self.quant_method!r} say bits: 8")
+        if bits_and_bytes and (self.bits is not None or self.group_size is not None):
+            raise ValueError(
+                "bits and group_size: of gptq, awq and hqq; bitsandbytes has load_in_4bit and load_in_8bit"
+            )
+        if self.bits not in (None, 2, 3, 4, 8):
+            raise ValueError(f"bits: 2, 3, 4 or 8 (given: {self.bits})")
+        if self.quant_method == "awq" and self.bits not in (None, 4):
+            raise ValueError(f"bits: AWQ's kernels take 4 (given: {self.bits})")
         return self
+
+    @property
+    def kind(self) -> Literal["bnb_4bit", "bnb_8bit", "gptq", "awq", "hqq"]:
+        """The layout of the weights."""
+        if self.quant_method == "bitsandbytes":
+            return "bnb_8bit" if self.load_in_8bit else "bnb_4bit"
+        return self.quant_method
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether the weights come quantized from a checkpoint, which has experts as linears of their own."""
+        return self.quant_method in ("gptq", "awq")
+
+    @property
+    def bits_in_force(self) -> int:
+        """Bits of a quantized value."""
+        return {"bnb_4bit": 4, "bnb_8bit": 8}.get(self.kind, self.bits or 4)
+
+    @property
+    def group_size_in_force(self) -> int:
+        """Inputs that share a scale (bitsandbytes: a block of 64, or a whole row)."""
+        return self.group_size or (128 if self.quant_method in ("gptq", "awq") else 64)
 
 
 class PlanRequest(_Frozen):
@@ -160,6 +206,25 @@ class PlanRequest(_Frozen):
     def quantization_settings(self) -> QuantizationSettings | None:
         """The quantization in force: None unless the method is qlora."""
         return (self.quantization or QuantizationSettings()) if self.method == "qlora" else None
+
+    @property
+    def upcasts_unquantized(self) -> bool:
+        """Whether the parameters that stay unquantized are cast to float32.
+
+        What the request says; else as peft 0.21 prepare_model_for_kbit_training does, which leaves GPTQ and HQQ bases
+        alone, and which trainers do not call where weights are sharded (trl 0.12 sft_trainer.py is_sharded_qlora,
+        axolotl 0.18 loaders/model.py). Where no stack is named, a run under autocast is taken as most trainers make
+        it: they cast embeddings and head back to 16 bits, or never upcast (trl 0.7 to 0.15 peft_module_casting_to_bf16
+        with bf16, axolotl, LLaMA-Factory, Unsloth).
+        """
+        quantization = self.quantization_settings
+        if quantization is None:
+            return False
+        if "upcast_unquantized" in quantization.model_fields_set:
+            return quantization.upcast_unquantized
+        if quantization.kind in ("gptq", "hqq") or self.parallelism.strategy in ONE_DTYPE:
+            return False
+        return "stack" in self.model_fields_set or self.mixed_precision == "no"
 
 
 def parse_request(data: Any) -> PlanRequest:

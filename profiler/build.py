@@ -24,6 +24,9 @@ def check_supported(
     """Refuse what these steps cannot do; say as notes what they do differently."""
     if request.loss != "full":
         raise RequestError(f"loss={request.loss!r} is not run by the profiler: it runs transformers' own loss ('full')")
+    quantization = request.quantization_settings
+    if quantization is not None and quantization.kind != "bnb_4bit":
+        raise RequestError("quantization: the profiler runs bitsandbytes' 4 bits only: load_in_4bit true")
     asked, used = request.attn_implementation, attention_of(request, config, device_type)
     if asked == "flash_attention_2" and used != asked and not traced:
         raise RequestError(
@@ -55,7 +58,7 @@ def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Mo
     if request.quantization_settings is not None:
         from profiler.quantize import quantize
 
-        quantize(model, request.quantization_settings, request.dtype)
+        quantize(model, request.quantization_settings, request.dtype, request.upcasts_unquantized)
     if request.gradient_checkpointing:
         _enable_checkpointing(model, request)
     if request.lora_settings is not None:

@@ -10,7 +10,7 @@ from torch import nn
 from planner.schema import QuantizationSettings
 
 
-def quantize(model: nn.Module, settings: QuantizationSettings, dtype: str) -> None:
+def quantize(model: nn.Module, settings: QuantizationSettings, dtype: str, upcast: bool) -> None:
     """Replace linears by bnb.nn.Linear4bit, quantize their weights, and upcast what stays when asked to."""
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
     from transformers.quantizers.base import HfQuantizer
@@ -23,7 +23,7 @@ def quantize(model: nn.Module, settings: QuantizationSettings, dtype: str) -> No
         if hasattr(module, "source_cls"):
             _fill(module, linears[name])
     model.is_loaded_in_4bit = True  # type: ignore[assignment]
-    if settings.upcast_unquantized:
+    if upcast:
         _upcast(model)
 
 

@@ -86,7 +86,7 @@ def _option(path: str, info: FieldInfo) -> Callable[[F], F]:
 
 def _metavar(choices: tuple[Any, ...], many: bool) -> str:
     if get_origin(choices[0]) is Literal:
-        return f"[{'|'.join(get_args(choices[0]))}]"
+        return f"[{'|'.join(map(str, get_args(choices[0])))}]"
     return "NAME[,NAME...]" if many else _METAVARS.get(choices[0], "TEXT")
 
 

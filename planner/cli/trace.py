@@ -62,7 +62,9 @@ def command(
 def trace_task(request: PlanRequest, full: bool) -> dict[str, Any]:
     """What the child is asked: the request with its config put in, so that the child reads no catalogue."""
     from planner.catalog import resolve_config
+    from planner.stacks import in_stack
 
+    request = in_stack(request).request
     name, config, _ = resolve_config(request.model)
     data = request.model_dump(mode="json", exclude_unset=True)
     return {"level": "trace", "name": name, "request": data | {"model": config}, "full": full}

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.architecture.blocks import Architecture, Block, Linear, Tensor
+from planner.memory.quantized import Storage, storage_of
 from planner.memory.reach import executed_blocks, reads_text
 from planner.memory.structure import stack_adapter_dtype
 from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
 from planner.methods.targets import adapted_names, quantized_linears
-from planner.schema import PlanRequest
+from planner.schema import PlanRequest, QuantizationSettings
 from planner.switches import DEFAULT, LossPath, Switches
 
 Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm", "other", "adapter", "buffer"]
@@ -48,7 +49,8 @@ class Item:
 class Setup:
     """How the method treats the model: which linears and expert stacks are adapted, which linears quantized, dtypes.
 
-    kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training.
+    kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training. quantized_experts:
+    the linears in stacks of experts are quantized one by one, as they were modules when that was done.
     """
 
     adapted: frozenset[str]
@@ -58,6 +60,8 @@ class Setup:
     compute_dtype: str
     adapter_dtype: str
     loss: LossPath = "full"
+    storage: Storage | None = None
+    quantized_experts: bool = False
 
 
 def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Switches = DEFAULT) -> Setup:
@@ -67,16 +71,25 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
     """
     lora, quantization = request.lora_settings, request.quantization_settings
     adapted = adapted_names(architecture, lora) if lora is not None else frozenset()
-    kept = "float32" if quantization is not None and quantization.upcast_unquantized else request.dtype
+    kept = "float32" if request.upcasts_unquantized else request.dtype
     return Setup(
         adapted=adapted,
         quantized=_quantized(architecture, switches, adapted) if quantization is not None else frozenset(),
         dtype=request.dtype,
         kept_dtype=kept,
-        compute_dtype=(quantization.bnb_4bit_compute_dtype if quantization else None) or request.dtype,
+        compute_dtype=_compute_dtype(request, quantization),
         adapter_dtype="float32" if lora is None or lora.autocast_adapter_dtype else request.dtype,
         loss=switches.loss_path(request.loss),
+        storage=storage_of(quantization, request.dtype) if quantization is not None else None,
+        quantized_experts=quantization is not None and (switches.expert_modules or quantization.is_checkpoint),
     )
+
+
+def _compute_dtype(request: PlanRequest, quantization: QuantizationSettings | None) -> str:
+    """Of products with quantized weights: as asked for in 4 bits; else that of what is dequantized."""
+    if quantization is not None and quantization.kind == "bnb_4bit":
+        return quantization.bnb_4bit_compute_dtype or request.dtype
+    return request.dtype
 
 
 def _quantized(architecture: Architecture, switches: Switches, adapted: frozenset[str]) -> frozenset[str]:
@@ -156,10 +169,21 @@ def _head(architecture: Architecture, setup: Setup, rank: int) -> list[Item]:
 
 def _with_adapter(name: str, tensor: Tensor, count: int, setup: Setup, rank: int) -> list[Item]:
     item = _tensor(name, tensor, count, setup)
+    if setup.quantized_experts and tensor.role == "experts" and len(tensor.shape) == 3:
+        item = _quantized_experts(item, setup)
     if name not in setup.adapted:
         return [item]
     dtype = stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
     return [item, *_adapter(name, tensor.shape, count, dtype, rank)]
+
+
+def _quantized_experts(stack: Item, setup: Setup) -> Item:
+    """The linears that a stack of experts was: gate and up apart, each expert's its own."""
+    experts, out, inner = stack.shape
+    fused = 2 if stack.name.endswith("gate_up_proj") else 1
+    shape = (out // fused, inner)
+    number = stack.count * experts * fused
+    return Item(stack.name, "linear_4bit", shape[0] * shape[1], number, setup.kept_dtype, stack.trainable, shape)
 
 
 def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:
@@ -174,33 +198,10 @@ def _buffer(tensor: Tensor, setup: Setup) -> Item:
 
 # -- bytes -----------------------------------------------------------------------------------------------------------
 
-BLOCK_4BIT = 64
-BLOCK_NESTED = 256
-CODE_4BIT = 16
-CODE_8BIT = 256
 
-
-def packed_bytes(numel: int) -> int:
-    """4-bit codes, two a byte: ceil(n / 2)."""
-    return -(-numel // 2)
-
-
-def constants_bytes(numel: int, double_quant: bool) -> int:
-    """What bitsandbytes keeps beside the 4-bit codes of one tensor (QuantState, bitsandbytes 0.50 functional.py).
-
-    One float32 absmax a block of 64, or with double quantization (QLoRA, Dettmers et al. 2023, section 3) one byte a
-    block and one float32 a 256 blocks, the nested code map of 256 float32 and the float32 offset; always the code of
-    16 float32.
-    """
-    blocks = -(-numel // BLOCK_4BIT)
-    code = CODE_4BIT * 4
-    if not double_quant:
-        return blocks * 4 + code
-    return blocks + -(-blocks // BLOCK_NESTED) * 4 + CODE_8BIT * 4 + 4 + code
-
-
-def stored_bytes(item: Item, double_quant: bool) -> int:
+def stored_bytes(item: Item, storage: Storage | None) -> int:
     """Bytes of one tensor as it is kept during training."""
     if item.role == "linear_4bit":
-        return packed_bytes(item.numel) + constants_bytes(item.numel, double_quant)
+        assert storage is not None
+        return storage.codes_bytes(item.shape, item.numel) + storage.constants_bytes(item.shape, item.numel)
     return item.numel * ITEMSIZE[item.dtype]

@@ -5,6 +5,7 @@ as they do there.
 """
 
 from planner.memory import ops
+from planner.memory.quantized_linear import quantized_linear
 from planner.memory.structure import Structure
 from planner.memory.tape import Shape, Tape, Value
 
@@ -78,7 +79,7 @@ def linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
 
 def _base(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     if name in c.structure.quantized:
-        return _linear_4bit(c, x, name, out, inner)
+        return quantized_linear(c, x, name, out, inner)
     weight = c.parameter(f"{name}.weight", (*out, *inner))
     b = c.parameter(f"{name}.bias", out) if name in c.structure.block.biased else None
     if c.structure.block.matmul_linears:
@@ -128,60 +129,31 @@ def autocast(t: Tape, x: Value) -> Value:
     return cached
 
 
-def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
-    """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit, which autocast does not touch; dequantizes in backward."""
-    t, s = c.tape, c.structure
-    given = x.dtype
-    x = ops.to(t, x, s.compute_dtype, "4-bit input")
-    weight: Shape = (*out, *inner)
-    b = ops.to(t, c.parameter(f"{name}.bias", out), s.compute_dtype) if name in c.structure.block.biased else None
-    shape = (*x.shape[:2], *out)
-    before = x.shape
-
-    def backward(grad: Value) -> ops.Grads:
-        dense_weight = _dequantized(c, weight, grad.dtype)
-        result = t.allocate(before, grad.dtype, "linear grad")
-        del dense_weight
-        return (result,)
-
-    node = t.record([x], backward)
-    # on the CPU the whole product is one operator, whose inner tensors are no storages of torch
-    dense_weight = _dequantized(c, weight, x.dtype) if s.device == "cuda" else None
-    y = t.allocate(shape, x.dtype, "output")
-    del dense_weight, b
-    if node is not None:
-        y.requires_grad, y.node = True, node
-    return ops.to(t, y, given, "4-bit output")
-
-
-def _dequantized(c: Context, weight: Shape, dtype: str) -> Value:
-    """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast."""
-    t, s = c.tape, c.structure
-    absmax = t.allocate((*weight, "per_64"), "float32", "block constants") if s.double_quant else None
-    dense_weight = t.allocate(weight, s.dtype, "dequantized weight")
-    del absmax
-    return ops.to(t, dense_weight, dtype)
+#: Quantizations whose PEFT layer asks torch.is_autocast_enabled(), which speaks of CUDA's autocast only, and then
+#: casts neither input nor output.
+_ASK_AUTOCAST = ("bnb_4bit", "bnb_8bit", "awq", "hqq")
+#: Those whose layer casts what LoRA adds before it is added.
+_CAST_FIRST = ("bnb_4bit", "bnb_8bit", "awq")
 
 
 def _adapted(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
-    """PEFT 0.21 lora.Linear.forward and lora.bnb.Linear4bit.forward."""
+    """PEFT 0.21 lora.Linear.forward, and those of lora.bnb, lora.gptq, lora.awq and lora.hqq."""
     t, s = c.tape, c.structure
     result = _base(c, x, name, out, inner)
-    quantized = name in s.quantized
+    kind = s.quantization if name in s.quantized else ""
     expected = result.dtype
-    # lora.bnb asks torch.is_autocast_enabled(), which speaks of CUDA's autocast only
-    converts = not (quantized and t.autocast and s.device == "cuda")
-    if quantized:
+    converts = not (kind in _ASK_AUTOCAST and t.autocast and s.device == "cuda")
+    if kind == "bnb_4bit":
         result = ops.copy(t, result, label="defensive clone")
     if converts:
         x = ops.to(t, x, s.adapter_dtype, "adapter input")
-    if quantized:
-        output = ops.scale(t, _lora(c, x, name, out, inner))
+    output = ops.scale(t, _lora(c, x, name, out, inner))
+    if kind in _CAST_FIRST:
         if converts:
             output = ops.to(t, output, expected, "adapter output")
         return ops.add(t, result, output, "adapted output")
-    result = ops.add(t, result, ops.scale(t, _lora(c, x, name, out, inner)), "adapted output")
-    return ops.to(t, result, expected, "adapted output")
+    result = ops.add(t, result, output, "adapted output")
+    return ops.to(t, result, expected, "adapted output") if converts else result
 
 
 def _lora(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:

@@ -47,11 +47,8 @@ def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[
     weights_in_use: after the first forward, when bitsandbytes has cast the biases of its linears to their input's
     dtype.
     """
-    quantization = request.quantization_settings
-    double = quantization is not None and quantization.bnb_4bit_use_double_quant
     optimizer, shards = OPTIMIZERS[request.optim], num_shards(request)
-    quant_type = quantization.bnb_4bit_quant_type if quantization else ""
-    terms = tuple(weight_terms(items, setup, quant_type, double, shards))
+    terms = tuple(weight_terms(items, setup, shards))
     weights = sum(term.bytes for term in terms)
     gradients = gradient_bytes(items)
     states = state_bytes(optimizer, items, request.device)
@@ -64,7 +61,7 @@ def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[
         gradients=share(gradients, shards),
         states=states.shared(shards),
         step_workspace=share(step_workspace_bytes(optimizer, items, request.device), shards),
-        gathered=gathered_bytes(request, architecture, items, double),
+        gathered=gathered_bytes(request, architecture, items, setup.storage),
         buckets=gradients if request.parallelism.strategy == "ddp" else 0,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, stored_bytes
+from planner.memory.quantized import Storage
 from planner.schema import PlanRequest
 
 
@@ -22,7 +23,9 @@ def share(total: Any, shards: int) -> Any:
     return total if shards == 1 else -(-total // shards)
 
 
-def gathered_bytes(request: PlanRequest, architecture: Architecture, items: Sequence[Item], double_quant: bool) -> int:
+def gathered_bytes(
+    request: PlanRequest, architecture: Architecture, items: Sequence[Item], storage: Storage | None
+) -> int:
     """Parameters that fsdp holds whole during a step, less the device's own share of them: 0 without sharding.
 
     What stands outside the layers (embeddings, final norm, head) stays gathered from forward to backward, as the root
@@ -34,7 +37,7 @@ def gathered_bytes(request: PlanRequest, architecture: Architecture, items: Sequ
     prefixes = {f"{block.prefix}.*.": 0 for block in architecture.blocks}
     root = 0
     for item in items:
-        size = stored_bytes(item, double_quant)
+        size = stored_bytes(item, storage)
         prefix = next((p for p in prefixes if item.name.startswith(p)), None)
         if prefix is None:
             root += size * item.count

@@ -105,7 +105,7 @@ def structures(
 def _structure(
     request: PlanRequest, architecture: Architecture, setup: Setup, length: int, batch: int, gradients_exist: bool
 ) -> Structure:
-    quantization, lora = request.quantization_settings, request.lora_settings
+    lora = request.lora_settings
     full = request.method == "full"
     checkpointing = request.gradient_checkpointing
     reentrant = request.gradient_checkpointing_kwargs.use_reentrant
@@ -120,7 +120,8 @@ def _structure(
         adapted=frozenset(),
         quantized=frozenset(),
         adapter_dropout=lora is not None and lora.lora_dropout > 0,
-        double_quant=quantization is not None and quantization.bnb_4bit_use_double_quant,
+        double_quant=setup.storage is not None and setup.storage.double_quant,
+        quantization=setup.storage.method if setup.storage is not None else "bnb_4bit",
         attention=attention_of(request, architecture.model_type),
         mask=request.padding,
         window_mask=any(
@@ -160,6 +161,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         adapter_dropout=base.adapter_dropout and bool(adapted),
         adapter_dtype=setup.adapter_dtype if adapted else setup.kept_dtype,
         double_quant=base.double_quant and bool(quantized),
+        quantization=base.quantization if quantized else "bnb_4bit",
         compute_dtype=setup.compute_dtype if quantized else setup.dtype,
         loss="full",
         tied=False,
@@ -178,6 +180,7 @@ def around_layers(base: Structure) -> Structure:
         adapter_dtype=base.kept_dtype,
         adapter_dropout=False,
         double_quant=False,
+        quantization="bnb_4bit",
     )
 
 

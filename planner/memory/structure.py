@@ -6,6 +6,7 @@ Two requests with the same structure run the same operations on tensors of other
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.memory.quantized import QuantMethod
 from planner.switches import LossPath
 
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
@@ -81,10 +82,11 @@ class Structure:
     """The switches of one taped part (a layer, or the model around its layers).
 
     family: model_type. adapted: names of the block's linears and expert stacks with LoRA; quantized: of those with
-        4-bit weights.
+        quantized weights.
     dtype: of the weights as loaded; kept_dtype: of parameters that stay unquantized (float32 after
         prepare_model_for_kbit_training). compute_dtype: of 4-bit matrix products. adapter_dtype: of LoRA's A and B.
     train_base: full fine-tuning. adapter_dropout: lora_dropout > 0.
+    quantization: how the weights of `quantized` are kept.
     mask: "none" (is_causal path) or "padded" (a mask of B x 1 x S x S is passed); window_mask: a sliding-window mask
         is materialised because the sequence is longer than the window.
     autocast: the dtype of autocast, or None. single_sequence: batch of one, where some reshapes need no copy.
@@ -106,6 +108,7 @@ class Structure:
     quantized: frozenset[str]
     adapter_dropout: bool
     double_quant: bool
+    quantization: QuantMethod
     attention: AttentionName
     mask: Literal["none", "padded", "packed"]
     window_mask: bool

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from planner.answer import Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
-from planner.memory.inventory import Item, Setup, constants_bytes, packed_bytes
+from planner.memory.inventory import Item, Setup
+from planner.memory.quantized import Storage
 from planner.memory.sharding import share
 from planner.memory.states import StateBytes
 from planner.memory.step import Composition, Part
@@ -46,7 +47,6 @@ def plain(
 
 _ROLE_NAMES = {
     "linear": "linear weights",
-    "linear_4bit": "4-bit weights",
     "bias": "biases",
     "bias_4bit": "biases of 4-bit linears",
     "embedding": "embeddings",
@@ -57,36 +57,36 @@ _ROLE_NAMES = {
 }
 _ROLE_SOURCES = {
     "adapter": "Hu et al. 2021 (LoRA), section 4.1: B in R^(d x r), A in R^(r x k); peft 0.21",
-    "linear_4bit": "Dettmers et al. 2023 (QLoRA), section 3; bitsandbytes 0.50 functional.py QuantState",
 }
 
 
-def weight_terms(
-    items: Sequence[Item], setup: Setup, quant_type: str, double_quant: bool, shards: int
-) -> Iterable[Term]:
+def weight_terms(items: Sequence[Item], setup: Setup, shards: int) -> Iterable[Term]:
+    """The weights by kind and dtype."""
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         loaded = setup.kept_dtype if item.role == "bias_4bit" else item.dtype
-        groups.setdefault((item.role, quant_type if item.role == "linear_4bit" else loaded), []).append(item)
+        groups.setdefault((item.role, "" if item.role == "linear_4bit" else loaded), []).append(item)
     for (role, dtype), members in groups.items():
         elements = sum(i.elements for i in members)
         source = _ROLE_SOURCES.get(role, "shapes of the config; transformers 5.23")
         if role == "linear_4bit":
-            yield from _terms_4bit(members, dtype, double_quant, shards)
+            assert setup.storage is not None
+            yield from _quantized_terms(members, setup.storage, shards)
             continue
         size = ITEMSIZE[dtype]
         name = f"{_ROLE_NAMES[role]} ({dtype})"
         yield plain(name, "weights", size * elements, f"{size} x elements", LOADED, source, shards, elements=elements)
 
 
-def _terms_4bit(members: Sequence[Item], quant_type: str, double_quant: bool, shards: int) -> Iterable[Term]:
-    source, elements = _ROLE_SOURCES["linear_4bit"], sum(i.elements for i in members)
-    packed = sum(packed_bytes(i.numel) * i.count for i in members)
-    constants = sum(constants_bytes(i.numel, double_quant) * i.count for i in members)
-    nested = "1 a block of 64 + 4 a 256 blocks + 1092 a tensor" if double_quant else "4 a block of 64 + 64 a tensor"
-    name = f"4-bit weights ({quant_type})"
-    yield plain(name, "weights", packed, "parameters / 2", LOADED, source, shards, parameters=elements)
-    yield plain("4-bit block constants", "weights", constants, nested, LOADED, source, shards, parameters=elements)
+def _quantized_terms(members: Sequence[Item], storage: Storage, shards: int) -> Iterable[Term]:
+    elements, source = sum(i.elements for i in members), storage.source
+    codes = sum(storage.codes_bytes(i.shape, i.numel) * i.count for i in members)
+    constants = sum(storage.constants_bytes(i.shape, i.numel) * i.count for i in members)
+    name, bits = f"{storage.bits}-bit weights ({storage.name})", storage.bits
+    formula = "parameters" if bits == 8 else "parameters / 2" if bits == 4 else f"parameters x {bits} / 8"
+    yield plain(name, "weights", codes, formula, LOADED, source, shards, parameters=elements)
+    name = f"{bits}-bit block constants"
+    yield plain(name, "weights", constants, storage.formula, LOADED, source, shards, parameters=elements)
 
 
 def state_terms(optimizer: Optimizer, states: StateBytes, items: Sequence[Item]) -> Iterable[Term]:

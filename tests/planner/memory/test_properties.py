@@ -11,7 +11,8 @@ from planner.answer import CATEGORIES, PHASES, Plan
 from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.grid import peak_bytes_grid
-from planner.memory.inventory import constants_bytes, inventory, packed_bytes, resolve_setup
+from planner.memory.inventory import inventory, resolve_setup
+from planner.memory.quantized import constants_bytes, packed_bytes
 from planner.memory.states import MIN_8BIT_NUMEL
 from planner.memory.taped import tape_layer, tape_model
 from planner.optimizers import OPTIMIZERS

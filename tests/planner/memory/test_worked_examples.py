@@ -6,7 +6,7 @@ import pytest
 
 from planner.answer import Plan
 from planner.estimate import estimate
-from planner.memory.inventory import constants_bytes, packed_bytes
+from planner.memory.quantized import constants_bytes, packed_bytes
 from planner.schema import parse_request
 
 # Llama-3.2-1B: 16 layers, hidden 2048, intermediate 8192, 32 heads of 64, 8 of them keys; tied embeddings.

@@ -1,0 +1,116 @@
+"""Linears with quantized weights on a tape: what each library's forward and backward allocate and save."""
+
+from typing import TYPE_CHECKING
+
+from planner.memory import ops
+from planner.memory.tape import Shape, Value
+
+if TYPE_CHECKING:
+    from planner.memory.modules import Context
+
+#: Methods whose product saves its input, though no gradient needs it.
+SAVES_INPUT = ("awq", "hqq")
+
+
+def quantized_linear(c: "Context", x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """The linear `name`, W [out, inner], as its quantization keeps it."""
+    method = c.structure.quantization
+    if method == "bnb_4bit":
+        return _linear_4bit(c, x, name, out, inner)
+    if method == "bnb_8bit":
+        return _linear_8bit(c, x, name, out, inner)
+    return _linear_grouped(c, x, out, inner)
+
+
+def _linear_4bit(c: "Context", x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit, which autocast does not touch; dequantizes in backward."""
+    t, s = c.tape, c.structure
+    given = x.dtype
+    x = ops.to(t, x, s.compute_dtype, "4-bit input")
+    weight: Shape = (*out, *inner)
+    b = ops.to(t, c.parameter(f"{name}.bias", out), s.compute_dtype) if name in c.structure.block.biased else None
+    shape = (*x.shape[:2], *out)
+    before = x.shape
+
+    def backward(grad: Value) -> ops.Grads:
+        dense_weight = _dequantized(c, weight, grad.dtype)
+        result = t.allocate(before, grad.dtype, "linear grad")
+        del dense_weight
+        return (result,)
+
+    node = t.record([x], backward)
+    # on the CPU the whole product is one operator, whose inner tensors are no storages of torch
+    dense_weight = _dequantized(c, weight, x.dtype) if s.device == "cuda" else None
+    y = t.allocate(shape, x.dtype, "output")
+    del dense_weight, b
+    if node is not None:
+        y.requires_grad, y.node = True, node
+    return ops.to(t, y, given, "4-bit output")
+
+
+def _dequantized(c: "Context", weight: Shape, dtype: str) -> Value:
+    """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast."""
+    t, s = c.tape, c.structure
+    absmax = t.allocate((*weight, "per_64"), "float32", "block constants") if s.double_quant else None
+    dense_weight = t.allocate(weight, s.dtype, "dequantized weight")
+    del absmax
+    return ops.to(t, dense_weight, dtype)
+
+
+def _linear_8bit(c: "Context", x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """bitsandbytes 0.50 Linear8bitLt.forward and MatMul8bitLt (autograd/_functions.py), without outlier columns.
+
+    The context holds the input as an attribute, which a checkpoint's hooks do not see: it stays until backward.
+    """
+    t, weight = c.tape, (*out, *inner)
+    dtype, shape, before = x.dtype, (*x.shape[:2], *out), x.shape
+    held = x.detach()
+
+    def backward(grad: Value) -> ops.Grads:
+        dense_weight = t.allocate(weight, dtype, "dequantized weight")
+        result = t.allocate(held.shape, dtype, "linear grad")
+        del dense_weight
+        return (result,)
+
+    node = t.record([x], backward)
+    half = ops.to(t, x.detach(), "float16", "8-bit input")
+    codes = t.allocate(before, "uint8", "8-bit input")
+    del half
+    if c.structure.device == "cuda":
+        products = t.allocate(shape, "float32", "int32 products")  # of the same size
+        y = t.allocate(shape, "float16", "output")
+        del products
+        y = ops.to(t, y, dtype, "output")
+    else:
+        y = t.allocate(shape, dtype, "output")  # one operator on the CPU
+    del codes
+    if node is not None:
+        y.requires_grad, y.node = True, node
+    return y
+
+
+def _linear_grouped(c: "Context", x: Value, out: Shape, inner: Shape) -> Value:
+    """GPTQ, AWQ and HQQ: the weight dequantized to 16 bits for the product, in forward and again in backward.
+
+    GPTQ (auto_gptq 0.7 triton_utils/kernels.py QuantLinearFunction, gptqmodel the same) saves no activation; AWQ
+    (autoawq 0.2 gemm.py WQLinearMMFunction) and HQQ (hqq 0.2 HQQMatmulNoCacheMul) save their input.
+    """
+    t, s = c.tape, c.structure
+    given = x.dtype
+    dtype = s.compute_dtype if s.quantization == "hqq" or s.compute_dtype != "float32" else "float16"
+    x = ops.to(t, x, dtype, "quantized input")
+    weight, before = (*out, *inner), x.shape
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        dense_weight = t.allocate(weight, dtype, "dequantized weight")
+        result = t.allocate(before, dtype, "linear grad")
+        del dense_weight
+        return (result,)
+
+    node = t.record([x], backward, [x] if s.quantization in SAVES_INPUT else [])
+    dense_weight = t.allocate(weight, dtype, "dequantized weight")
+    y = t.allocate((*x.shape[:2], *out), dtype, "output")
+    del dense_weight
+    if node is not None:
+        y.requires_grad, y.node = True, node
+    return y if t.autocast else ops.to(t, y, given, "output")
