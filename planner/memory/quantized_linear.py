@@ -1,18 +1,27 @@
 """Linears with quantized weights on a tape: what each library's forward and backward allocate and save."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from planner.memory import ops
-from planner.memory.tape import Shape, Value
+from planner.memory.structure import Structure
+from planner.memory.tape import Shape, Tape, Value
 
-if TYPE_CHECKING:
-    from planner.memory.modules import Context
+
+class Context(Protocol):
+    """What a linear needs of planner.memory.modules.Context."""
+
+    tape: Tape
+    structure: Structure
+
+    def parameter(self, name: str, shape: Shape) -> Value:
+        """A weight that is counted elsewhere."""
+
 
 #: Methods whose product saves its input, though no gradient needs it.
 SAVES_INPUT = ("awq", "hqq")
 
 
-def quantized_linear(c: "Context", x: Value, name: str, out: Shape, inner: Shape) -> Value:
+def quantized_linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     """The linear `name`, W [out, inner], as its quantization keeps it."""
     method = c.structure.quantization
     if method == "bnb_4bit":
@@ -22,7 +31,7 @@ def quantized_linear(c: "Context", x: Value, name: str, out: Shape, inner: Shape
     return _linear_grouped(c, x, out, inner)
 
 
-def _linear_4bit(c: "Context", x: Value, name: str, out: Shape, inner: Shape) -> Value:
+def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit, which autocast does not touch; dequantizes in backward."""
     t, s = c.tape, c.structure
     given = x.dtype
@@ -48,7 +57,7 @@ def _linear_4bit(c: "Context", x: Value, name: str, out: Shape, inner: Shape) ->
     return ops.to(t, y, given, "4-bit output")
 
 
-def _dequantized(c: "Context", weight: Shape, dtype: str) -> Value:
+def _dequantized(c: Context, weight: Shape, dtype: str) -> Value:
     """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast."""
     t, s = c.tape, c.structure
     absmax = t.allocate((*weight, "per_64"), "float32", "block constants") if s.double_quant else None
@@ -57,7 +66,7 @@ def _dequantized(c: "Context", weight: Shape, dtype: str) -> Value:
     return ops.to(t, dense_weight, dtype)
 
 
-def _linear_8bit(c: "Context", x: Value, name: str, out: Shape, inner: Shape) -> Value:
+def _linear_8bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     """bitsandbytes 0.50 Linear8bitLt.forward and MatMul8bitLt (autograd/_functions.py), without outlier columns.
 
     The context holds the input as an attribute, which a checkpoint's hooks do not see: it stays until backward.
@@ -89,7 +98,7 @@ def _linear_8bit(c: "Context", x: Value, name: str, out: Shape, inner: Shape) ->
     return y
 
 
-def _linear_grouped(c: "Context", x: Value, out: Shape, inner: Shape) -> Value:
+def _linear_grouped(c: Context, x: Value, out: Shape, inner: Shape) -> Value:
     """GPTQ, AWQ and HQQ: the weight dequantized to 16 bits for the product, in forward and again in backward.
 
     GPTQ (auto_gptq 0.7 triton_utils/kernels.py QuantLinearFunction, gptqmodel the same) saves no activation; AWQ

@@ -109,6 +109,10 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     },
     "quantization": {
         "load_in_4bit": st.one_of(NOT_A_FLAG, st.just(False)),
+        "load_in_8bit": NOT_A_FLAG,
+        "quant_method": word_but("bitsandbytes", "gptq", "awq", "hqq"),
+        "bits": st.sampled_from((0, 1, 5, 16, "four", [])),
+        "group_size": st.sampled_from((0, -1, "all", [])),
         "bnb_4bit_quant_type": word_but("nf4", "fp4"),
         "bnb_4bit_use_double_quant": NOT_A_FLAG,
         "bnb_4bit_compute_dtype": st.sampled_from(("int8", "bf16", 16, [])),

@@ -13,7 +13,8 @@ REQUEST_FLAGS = frozenset(
     """--id --method --dtype --mixed-precision --per-device-train-batch-size --batch-size --max-length
     --gradient-accumulation-steps --padding --gradient-checkpointing --use-reentrant --attn-implementation --optim
     --loss --lora-r --lora-alpha --lora-dropout --target-modules --modules-to-save --use-dora --use-rslora
-    --autocast-adapter-dtype --load-in-4bit --bnb-4bit-quant-type --bnb-4bit-use-double-quant
+    --autocast-adapter-dtype --load-in-4bit --load-in-8bit --quant-method --bits
+    --group-size --bnb-4bit-quant-type --bnb-4bit-use-double-quant
     --bnb-4bit-compute-dtype --upcast-unquantized --stack --device --gpu --num-gpus --num-nodes --strategy
     --tensor-parallel-size --pipeline-parallel-size --context-parallel-size --expert-parallel-size
     --offload-optimizer --offload-params --activation-offloading""".split()
@@ -39,8 +40,8 @@ FLAGS = {
 }
 ON_OFF = frozenset(
     """--gradient-checkpointing --use-reentrant --use-dora --use-rslora --autocast-adapter-dtype --load-in-4bit
-    --bnb-4bit-use-double-quant --upcast-unquantized --browser --keep --offload-optimizer --offload-params
-    --activation-offloading""".split()
+    --load-in-8bit --bnb-4bit-use-double-quant --upcast-unquantized --browser --keep --offload-optimizer
+    --offload-params --activation-offloading""".split()
 )
 ANSWER_NAMES = frozenset(
     """id schema_version tool_version model method total_params trainable_params weights_bytes gradients_bytes
