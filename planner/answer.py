@@ -50,7 +50,7 @@ PHASE_NAMES: dict[Phase, str] = {
     "optimizer_step": "optimizer step",
     "between_steps": "between steps",
 }
-Certainty = Literal["exact", "modelled", "fitted"]
+Certainty = Literal["exact", "modelled", "fitted", "traced"]
 Verdict = Literal["fits", "tight", "does not fit"]
 
 

@@ -50,7 +50,7 @@ class Resident:
 def resident_bytes(request: PlanRequest, static: Static) -> Resident:
     """What every moment of the step has in common, for evaluation over arrays of batches and lengths."""
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
-    constant = cublas_workspace_bytes(_capability(gpu)) if request.device == "cuda" else 0
+    constant = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
     between = static.weights + static.states.total + constant + static.buckets
     held = static.gradients if request.gradient_accumulation_steps > 1 else 0
     return Resident(between + static.gathered + held, between + static.gradients + static.step_workspace)
@@ -71,7 +71,7 @@ def compute_memory(request: PlanRequest) -> Memory:
     accumulating = request.gradient_accumulation_steps > 1
     batch, length = request.per_device_train_batch_size, request.max_length
     step = build_step(request, architecture, setup, batch, length, accumulating)
-    cublas = cublas_workspace_bytes(_capability(gpu)) if request.device == "cuda" else 0
+    cublas = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
     ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, length)
     found = moments(static, step, accumulating, cublas + ids)
     peak = max(found, key=lambda m: m.total)
@@ -83,7 +83,7 @@ def compute_memory(request: PlanRequest) -> Memory:
     )
 
 
-def _capability(gpu: GpuRow | None) -> float | None:
+def capability(gpu: GpuRow | None) -> float | None:
     """NVIDIA's compute capability as a number; None for other vendors and unnamed cards."""
     if gpu is None or gpu.vendor != "nvidia" or gpu.compute_capability is None:
         return None
@@ -122,7 +122,10 @@ def estimate(request: PlanRequest) -> Plan:
         "notes": tuple(_notes(request, memory)),
     }
     values |= {f"{category}_bytes": live[category] for category in CATEGORIES}
-    return Plan(**(values | _verdict(memory) | _elsewhere(memory)))
+    states = static.states
+    trained = sum(i.elements * (4 if i.dtype == "float32" else 2) for i in static.items if i.trainable)
+    values |= disk_and_host(memory.model.architecture.num_params, trained, states.total, states.paged)
+    return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged)))
 
 
 def needed_bytes(memory: Memory) -> int:
@@ -132,26 +135,28 @@ def needed_bytes(memory: Memory) -> int:
 
 def verdict(memory: Memory) -> Verdict | None:
     """fits, tight (the band crosses what the card offers) or does not fit; None without a card."""
-    if memory.gpu is None:
+    return _verdict(memory.gpu, memory.device, memory.static.states.paged)
+
+
+def _verdict(gpu: GpuRow | None, device: DeviceBytes, paged: int) -> Verdict | None:
+    if gpu is None:
         return None
-    usable, paged = memory.gpu.usable_bytes, memory.static.states.paged
-    if memory.device.high - paged <= usable:
+    if device.high - paged <= gpu.usable_bytes:
         return "fits"
-    return "tight" if memory.device.low - paged <= usable else "does not fit"
+    return "tight" if device.low - paged <= gpu.usable_bytes else "does not fit"
 
 
-def _verdict(memory: Memory) -> dict[str, Any]:
-    if memory.gpu is None:
+def verdict_fields(gpu: GpuRow | None, band: Band, device: DeviceBytes, paged: int) -> dict[str, Any]:
+    """The plan's fields about a card; none where there is none. paged: states that can leave the card."""
+    if gpu is None:
         return {}
-    usable = memory.gpu.usable_bytes
+    usable = gpu.usable_bytes
     return {
-        "gpu": memory.gpu.key,
-        "verdict": verdict(memory),
+        "gpu": gpu.key,
+        "verdict": _verdict(gpu, device, paged),
         "usable_bytes": usable,
-        "headroom_bytes": usable - needed_bytes(memory),
-        "oom_probability": round(
-            memory.band.chance_above(memory.device.device, usable + memory.static.states.paged), 4
-        ),
+        "headroom_bytes": usable - (device.device - paged),
+        "oom_probability": round(band.chance_above(device.device, usable + paged), 4),
     }
 
 
@@ -159,15 +164,13 @@ def _verdict(memory: Memory) -> dict[str, Any]:
 MAX_SHARD_BYTES = 5 * 10**9
 
 
-def _elsewhere(memory: Memory) -> dict[str, int]:
+def disk_and_host(num_params: int, trained_bytes: int, states_bytes: int, paged: int) -> dict[str, int]:
     """Host memory while loading, disk for the checkpoint, and the size of what is saved."""
-    items, static = memory.static.items, memory.static
-    checkpoint = 2 * memory.model.architecture.num_params
-    trained = sum(i.elements * (4 if i.dtype == "float32" else 2) for i in items if i.trainable)
+    checkpoint = 2 * num_params
     return {
-        "host_bytes": min(checkpoint, MAX_SHARD_BYTES) + static.states.paged,
-        "disk_bytes": checkpoint + trained + static.states.total,
-        "adapter_bytes": trained,
+        "host_bytes": min(checkpoint, MAX_SHARD_BYTES) + paged,
+        "disk_bytes": checkpoint + trained_bytes + states_bytes,
+        "adapter_bytes": trained_bytes,
     }
 
 

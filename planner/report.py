@@ -101,7 +101,8 @@ def step_text(request: PlanRequest) -> str:
 
 def needs_text(plan: Plan) -> str:
     """What it needs, and what the card offers."""
-    needs = f"It needs {format_gib(plan.device_bytes)} (estimated; {_band(plan)})"
+    level = "tensors traced, the rest estimated" if plan.certainty == "traced" else "estimated"
+    needs = f"It needs {format_gib(plan.device_bytes)} ({level}; {_band(plan)})"
     if plan.usable_bytes is None or plan.headroom_bytes is None:
         return f"{needs}."
     paged = plan.device_bytes - (plan.usable_bytes - plan.headroom_bytes)

@@ -100,6 +100,16 @@ def run_trace(task: Task, say: Say) -> Answer:
     return _answer(task, request, traced.as_dict()) | {"hardware": hardware, "steps": 2}
 
 
+def run_fit(task: Task, say: Say) -> Answer:
+    """What `plan --trace` is made of: traces at the sizes of the task, fitted."""
+    say(0, len(task["sizes"]["batches"]) * 3 + 1, "importing torch, transformers, peft and bitsandbytes", None)
+    from profiler.fit import Sizes, fit
+
+    sizes = Sizes(**{name: tuple(numbers) for name, numbers in task["sizes"].items()})
+    fitted = fit(parse_request(task["request"]), sizes, lambda *part: say(*part, None))
+    return fitted | {"versions": versions()}
+
+
 def run_profile(task: Task, say: Say) -> Answer:
     """The figures of `profile --json`: those of a trace, and what only a real machine tells."""
     say(0, 1, "importing torch, transformers, peft and bitsandbytes", None)
@@ -131,6 +141,7 @@ def versions() -> dict[str, str]:
 #: What a task can ask for.
 LEVELS: dict[str, Callable[[Task, Say], Answer]] = {
     "trace": run_trace,
+    "fit": run_fit,
     "profile": run_profile,
     "devices": run_devices,
 }

@@ -33,8 +33,9 @@ class Slice:
 
 def extrapolate(small: Measured, large: Measured, slices: Slices, how: str = "traced") -> Measured:
     """The figures of the deep model; `how` the slices were run is said in a note."""
-    low, high = _read(small, slices.small, slices.period), _read(large, slices.large, slices.period)
-    deep = {place: _deep(live, high.live[place], slices) for place, live in low.live.items() if place in high.live}
+    low = read_slice(small, slices.small, slices.period)
+    high = read_slice(large, slices.large, slices.period)
+    deep = deep_places(low, high, slices)
     peak = max(deep, key=lambda place: int(deep[place].sum()))
 
     def figure(key: str) -> int:
@@ -53,12 +54,18 @@ def extrapolate(small: Measured, large: Measured, slices: Slices, how: str = "tr
     )
 
 
+def deep_places(low: Slice, high: Slice, slices: Slices) -> dict[Place, Live]:
+    """What is live in the deep model at each place that both slices have."""
+    return {place: _deep(live, high.live[place], slices) for place, live in low.live.items() if place in high.live}
+
+
 def _deep(low: Any, high: Any, slices: Slices) -> Any:
     """What the deep model has of something: each further period adds the same."""
     return low + (high - low) * slices.num_periods
 
 
-def _read(measured: Measured, num_layers: int, num_back: int) -> Slice:
+def read_slice(measured: Measured, num_layers: int, num_back: int) -> Slice:
+    """A trace of num_layers layers, place by place; the last num_back layers are named from the end."""
     assert measured.categories is not None
     live = measured.categories.live()
     events: dict[Place, int] = {}

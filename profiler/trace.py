@@ -34,15 +34,16 @@ def trace(
     slices = None if whole or num_layers is not None else find_slices(request, config)
     if slices is None:
         say(1, 2, f"tracing {num_layers_of(config)} layers")
-        return _trace_config(request, config, notes)
+        return trace_config(request, config, notes)
     say(1, 3, f"tracing {slices.small} layers")
-    small = _trace_config(request, build_config(request, slices.small), notes)
+    small = trace_config(request, build_config(request, slices.small), notes)
     say(2, 3, f"tracing {slices.large} layers")
-    large = _trace_config(request, build_config(request, slices.large), notes)
+    large = trace_config(request, build_config(request, slices.large), notes)
     return extrapolate(small, large, slices)
 
 
-def _trace_config(request: PlanRequest, config: Any, notes: tuple[str, ...]) -> Measured:
+def trace_config(request: PlanRequest, config: Any, notes: tuple[str, ...]) -> Measured:
+    """Trace a model of this config, all its layers."""
     model = build_model(request, config, device="meta")
     with fake_world():
         make_fake(model)

@@ -18,7 +18,7 @@ LAYERS = (
     {"resolve", "stacks"},
     {"memory"},
     {"estimate"},
-    {"grid", "limits", "advise", "level_terms", "levels", "child", "evidence", "side_by_side", "runs"},
+    {"grid", "limits", "advise", "trace_sizes", "cache", "traced", "level_terms", "levels", "child", "evidence", "side_by_side", "runs"},
     {"report", "report_levels", "report_evidence", "report_bands", "report_profile", "report_find"},
     {"cli", "__main__"},
 )

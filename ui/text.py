@@ -34,7 +34,7 @@ _PEAK_PLACES: dict[Phase, str] = {"loaded": "when the model is loaded", "between
 
 CERTAINTY_HELP = (
     "exact: checked to the byte against real runs; modelled: from the library's rules, not checked operation by "
-    "operation; fitted: from measurements"
+    "operation; fitted: from measurements; traced: the libraries' own code on tensors without data"
 )
 
 UNITS_NOTE = (

@@ -63,7 +63,11 @@ def _reader(config: object) -> Reader:
         raise ArchitectureError("config.json: model_type is missing: it says which reader to use", field="model")
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
-        raise ArchitectureError(f"config.json: model_type={shown(model_type)} is not known: known are {known}", "model")
+        raise ArchitectureError(
+            f"config.json: model_type={shown(model_type)} is not known: known are {known}; `tunebudget "
+            "plan --trace` asks the installed transformers",
+            "model",
+        )
     module = import_module(f"planner.architecture.families.{FAMILIES[model_type]}")
     readers: Mapping[str, Reader] = module.READERS
     return readers[model_type]

@@ -20,29 +20,44 @@ from planner.schema import PlanRequest
 @click.argument("model", required=False)
 @click.option("--request", "request_file", metavar="FILE", help="A request as JSON; - is standard input.")
 @click.option("--batch", "batch_file", metavar="FILE", help="One JSON request a line; - is standard input.")
+@click.option("--trace", "by_trace", is_flag=True, help="Take the tensors' bytes from a trace, for any model_type.")
 @request_options()
 @json_option
-def command(model: str | None, request_file: str | None, batch_file: str | None, as_json: bool, **flags: Any) -> int:
+def command(
+    model: str | None, request_file: str | None, batch_file: str | None, by_trace: bool, as_json: bool, **flags: Any
+) -> int:
     """The whole estimate: every term of memory, the timeline of a step, and the verdict on a card.
 
     The request comes from MODEL and flags, from a file (--request; flags given beside it replace its fields), or
     as one JSON request a line (--batch; one JSON answer a line, in order).
+
+    With --trace the bytes of tensors come from the installed transformers, PEFT and bitsandbytes, run on fake tensors
+    at a few small sizes and fitted: for a model_type that the planner does not know, or to check one that it does.
+    The fit is kept in the user's cache, so that the next size of the same model and settings takes no time.
     """
     fields = request_fields(flags) | ({} if model is None else {"model": model})
     if batch_file is not None:
-        _only_batch(fields, request_file)
+        _only_batch(fields, request_file, by_trace)
         from planner.cli.batch import run_batch
 
         return run_batch(batch_file)
     request = request_of(request_file, fields)
-    plan = estimate(request)
+    plan = _plan(request, by_trace)
     _show(request, plan, as_json)
     return DOES_NOT_FIT if plan.verdict == "does not fit" else FITS
 
 
-def _only_batch(fields: dict[str, Any], request_file: str | None) -> None:
-    if fields or request_file is not None:
-        given = ", ".join(["--request"] if request_file is not None else fields)
+def _plan(request: PlanRequest, by_trace: bool) -> Plan:
+    if not by_trace:
+        return estimate(request)
+    from planner.cli.plan_trace import plan_by_trace
+
+    return plan_by_trace(request)
+
+
+def _only_batch(fields: dict[str, Any], request_file: str | None, by_trace: bool) -> None:
+    if fields or request_file is not None or by_trace:
+        given = ", ".join(["--request"] if request_file is not None else ["--trace"] if by_trace else fields)
         raise RequestError(f"--batch goes alone (given: {given}): each line of its file is a whole request")
 
 

@@ -6,10 +6,10 @@ from planner.memory.moments import Moment, Static
 from planner.memory.terms import AUTOGRAD, activation_terms, plain, state_terms
 
 #: Terms that are one figure: name, category, phase of birth, formula, source.
-_CUBLAS = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
+CUBLAS_SOURCE = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
 _BUCKETS = "torch 2.13 nn/parallel/distributed.py, gradient_as_bucket_view=False"
 _FSDP = "torch 2.13 distributed/fsdp/_fully_shard; Zhao et al. 2023 (PyTorch FSDP), section 3"
-_CONTEXT = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
+CONTEXT_SOURCE = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
 
 
 def peak_terms(
@@ -26,7 +26,7 @@ def peak_terms(
     if peak.composition is not None:
         terms += activation_terms(peak.composition, peak.phase, architecture, certainty)
     terms += _workspaces(static, peak, cublas, batch)
-    terms.append(constant("CUDA context", "runtime", runtime, "loaded", _CONTEXT))
+    terms.append(constant("CUDA context", "runtime", runtime, "loaded", CONTEXT_SOURCE))
     order = {category: i for i, category in enumerate(CATEGORIES)}
     return tuple(sorted((t for t in terms if t.bytes), key=lambda t: (order[t.category], -t.bytes)))
 
@@ -50,7 +50,7 @@ def _workspaces(static: Static, peak: Moment, cublas: int, batch: int) -> list[T
     else:
         rest = constant("gathered parameters", "workspace", extra, "forward", _FSDP)
     return [
-        constant("cuBLAS workspace", "workspace", cublas, "forward", _CUBLAS),
+        constant("cuBLAS workspace", "workspace", cublas, "forward", CUBLAS_SOURCE),
         constant("token ids and labels", "workspace", batch, "loaded", "the batch: 8 bytes a token and tensor"),
         constant("DDP gradient buckets", "workspace", static.buckets, "loaded", _BUCKETS),
         rest,
