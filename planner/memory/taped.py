@@ -1,16 +1,18 @@
 """Parts of a model on tape: one layer, and the model around its layers; compiled once for each structure."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 from planner.memory import sharing
-from planner.memory.layers import family_module
 from planner.memory.modules import Context
 from planner.memory.peaks import Peaks
 from planner.memory.sharing import Handed
 from planner.memory.structure import Structure
 from planner.memory.tape import Key, Live, Node, Tape, Value
+from planner.memory.watched import Shared
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,23 @@ class TapedModel:
 
 @lru_cache(maxsize=4096)
 def tape_layer(s: Structure) -> TapedLayer:
+    """One layer's tape: that of a structure alike where there is one."""
+    return _layers(s)
+
+
+@lru_cache(maxsize=4096)
+def tape_model(s: Structure) -> TapedModel:
+    """The tape of what stands around the layers: that of a structure alike where there is one."""
+    return _models(s)
+
+
+def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     """Run one layer forward and backward on a tape."""
     t = Tape("forward", s.gradients_exist)
     c = Context(t, s)
     hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "layer input")
-    given = family_module(s.family).given(c) if s.block.shares else {}
-    out, handed = _run_forward(t, c, hidden, given)
+    given = family.given(c) if s.block.shares else {}
+    out, handed = _run_forward(t, c, family.layer, hidden, given)
     del hidden
     t.mark()
     saved = _kept(t, out)
@@ -88,8 +101,7 @@ def tape_layer(s: Structure) -> TapedLayer:
     return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.cut()))
 
 
-def _run_forward(t: Tape, c: Context, hidden: Value, given: Handed) -> tuple[Value, Handed]:
-    layer = family_module(c.structure.family).layer
+def _run_forward(t: Tape, c: Context, layer: Callable[..., Any], hidden: Value, given: Handed) -> tuple[Value, Handed]:
     args = (given,) if c.structure.block.shares else ()
     if c.structure.checkpointing == "none":
         made = layer(c, hidden, *args)
@@ -134,10 +146,8 @@ def _without(t: Tape, *values: Value) -> Live:
     return Live({key: coefficient for key, coefficient in live.items() if coefficient})
 
 
-@lru_cache(maxsize=4096)
-def tape_model(s: Structure) -> TapedModel:
+def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
     """Run the model around its layers: what comes before each stack, then head and loss, and all of it backward."""
-    family: ModuleType = family_module(s.family)
     t = Tape("forward", s.gradients_exist)
     t.tied = "head.weight" if s.tied and s.train_base else ""
     c = Context(t, s)
@@ -216,3 +226,7 @@ def _named(c: Context, embedded: Value) -> Live:
     if storage is None or not any(value is embedded for value in c.model_locals):
         return Live()
     return Live({storage.key: storage.coefficient})
+
+
+_layers = Shared(_tape_layer)
+_models = Shared(_tape_model)
