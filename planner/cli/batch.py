@@ -1,33 +1,56 @@
 """``plan --batch``: one answer a line for each request a line, in order, as they come."""
 
-import json
 import sys
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, BinaryIO
 
-from planner.cli.boundary import FITS, unexpected_text
-from planner.cli.files import open_input, parse_json
+from planner.cli.answering import Answered, answer_lines
+from planner.cli.boundary import FITS
+from planner.cli.files import open_input
 from planner.cli.output import note
-from planner.errors import PlannerError
-from planner.estimate import estimate
-from planner.schema import parse_request
 
-_CHUNK_BYTES = 2**16
+if TYPE_CHECKING:
+    from planner.cli.workers import Workers
+
+_CHUNK_BYTES = 2**18
+#: Lines that arrive at once from which on several processes answer.
+MANY_LINES = 100
 
 
 def run_batch(path: str) -> int:
     """Answer every line; a line that cannot be answered gives an error line, and the rest goes on."""
     lines = refused = 0
-    with open_input(path, "--batch") as handle:
+    with open_input(path, "--batch") as handle, ExitStack() as stack:
+        workers = None
         for chunk in _chunks(handle):
-            answers = [_answer(line) for line in chunk]
-            lines += len(answers)
-            refused += sum(1 for _, answered in answers if not answered)
-            sys.stdout.write("".join(f"{text}\n" for text, _ in answers))
-            sys.stdout.flush()
+            if workers is None and len(chunk) >= MANY_LINES:
+                workers = _workers(stack)
+            answers = answer_lines(chunk) if workers is None else workers.answer(chunk)
+            answered, errors = _write(answers)
+            lines, refused = lines + answered, refused + errors
     if refused:
         note(f"{refused:,} of {lines:,} requests were refused: their lines have `error`")
     return FITS
+
+
+def _workers(stack: ExitStack) -> "Workers":
+    from planner.cli.workers import Workers, spare_collections
+
+    spare_collections()
+    workers = Workers()
+    stack.callback(workers.close)
+    return workers
+
+
+def _write(answers: Iterable[Answered]) -> tuple[int, int]:
+    """Write answers as they come; how many there were, and how many of them were refusals."""
+    lines = refused = 0
+    for text, is_plan in answers:
+        sys.stdout.write(f"{text}\n")
+        lines, refused = lines + 1, refused + (not is_plan)
+    sys.stdout.flush()
+    return lines, refused
 
 
 def _chunks(handle: BinaryIO) -> Iterator[list[bytes]]:
@@ -46,21 +69,3 @@ def _chunks(handle: BinaryIO) -> Iterator[list[bytes]]:
 
 def _lines(content: bytes) -> list[bytes]:
     return [line for line in content.split(b"\n") if line.strip()]
-
-
-def _answer(line: bytes) -> tuple[str, bool]:
-    """The line's answer, and whether it is a plan."""
-    request_id: object = None
-    try:
-        data = parse_json(line)
-        request_id = data.get("id")
-        return estimate(parse_request(data)).model_dump_json(), True
-    except PlannerError as error:
-        return _error(request_id, error.message, error.field), False
-    except Exception as error:
-        return _error(request_id, unexpected_text(error), None), False
-
-
-def _error(request_id: object, message: str, field: str | None) -> str:
-    echoed = request_id if isinstance(request_id, (str, int)) else None
-    return json.dumps({"id": echoed, "error": {"message": message, "field": field}}, separators=(",", ":"))
