@@ -9,14 +9,13 @@ from planner.catalog import find_gpu
 from planner.catalog.rows.gpu import GpuRow
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
-from planner.memory.inventory import Setup, inventory, resolve_setup
+from planner.memory.inventory import Setup
 from planner.memory.layers import activation_certainty
-from planner.memory.moments import Moment, Static, by_category, moments, static_bytes, timeline
+from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
-from planner.memory.step import build_step
-from planner.resolve import Model, check, load_model
+from planner.prepare import prepare
+from planner.resolve import Model, check
 from planner.schema import SCHEMA_VERSION, PlanRequest
-from planner.stacks import in_stack
 from planner.units import format_count, format_gib
 
 
@@ -61,16 +60,14 @@ def compute_memory(request: PlanRequest) -> Memory:
 
     Raises PlannerError where the request cannot be planned.
     """
-    stacked = in_stack(request)
-    request, model = stacked.request, load_model(request)
+    stacked, prepared = prepare(request)
+    request, model, setup, static = stacked.request, prepared.model, prepared.setup, prepared.static
     architecture = model.architecture
     check(request, architecture)
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
-    setup = resolve_setup(request, architecture, stacked.switches)
-    static = static_bytes(request, architecture, inventory(request, architecture, setup), setup)
     accumulating = request.gradient_accumulation_steps > 1
     batch, length = request.per_device_train_batch_size, request.max_length
-    step = build_step(request, architecture, setup, batch, length, accumulating)
+    step = prepared.step(batch, length, accumulating)
     cublas = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
     ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, length)
     found = moments(static, step, accumulating, cublas + ids)

@@ -26,7 +26,7 @@ from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
 from planner.memory.peaks import Peaks
 from planner.memory.reach import executed_blocks
 from planner.memory.sharding import num_shards, share
-from planner.memory.structure import FULL, SLIDING, AttentionName, Structure
+from planner.memory.structure import FULL, SLIDING, AttentionName, Regime, Structure, regime_of
 from planner.memory.tape import Key, Live, Monomial
 from planner.memory.taped import Entry, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.schema import PlanRequest
@@ -91,19 +91,19 @@ class Composition:
 
 
 def structures(
-    request: PlanRequest, architecture: Architecture, setup: Setup, length: int, batch: int, gradients_exist: bool
+    request: PlanRequest, architecture: Architecture, setup: Setup, regime: Regime, gradients_exist: bool
 ) -> tuple[Structure, list[tuple[Block, Structure]]]:
     """The structure of the model around its layers, and of each kind of layer."""
-    base = _structure(request, architecture, setup, length, batch, gradients_exist)
+    base = _structure(request, architecture, setup, regime, gradients_exist)
     layers = []
     for block in executed_blocks(architecture):
         window = block.attention.sliding_window if block.attention else None
-        layers.append((block, _of_block(base, block, architecture, setup, window is not None and length >= window)))
+        layers.append((block, _of_block(base, block, architecture, setup, window in regime.full_windows)))
     return base, layers
 
 
 def _structure(
-    request: PlanRequest, architecture: Architecture, setup: Setup, length: int, batch: int, gradients_exist: bool
+    request: PlanRequest, architecture: Architecture, setup: Setup, regime: Regime, gradients_exist: bool
 ) -> Structure:
     lora = request.lora_settings
     full = request.method == "full"
@@ -124,13 +124,10 @@ def _structure(
         quantization=setup.storage.method if setup.storage is not None else "bnb_4bit",
         attention=attention_of(request, architecture.model_type),
         mask=request.padding,
-        window_mask=any(
-            b.attention and b.attention.sliding_window and length >= b.attention.sliding_window
-            for b in executed_blocks(architecture)
-        ),
+        window_mask=bool(regime.full_windows),
         autocast=AUTOCAST[request.mixed_precision],
         device=request.device,
-        single_sequence=batch == 1,
+        single_sequence=regime.single_sequence,
         input_requires_grad=True,
         checkpointing="none" if not checkpointing else "reentrant" if reentrant else "non_reentrant",
         gradients_exist=gradients_exist,
@@ -331,6 +328,26 @@ def _counted(runs: Iterable[tuple[Layer, int]], attribute: str) -> list[tuple[Pa
     return [(layer.part, getattr(layer.tape, attribute), count) for layer, count in runs if count]
 
 
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A kind of layer as it stands in the model: its tape and sizes; `kind` as in Layer."""
+
+    tape: TapedLayer
+    dims: Dims
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The tapes of a model in order; all of a step but batch and length.
+
+    stacks: of each stack, (kind of layer, how many alike follow each other).
+    """
+
+    tape: TapedModel
+    stacks: tuple[tuple[tuple[Laid, int], ...], ...]
+
+
 def build_step(
     request: PlanRequest,
     architecture: Architecture,
@@ -340,45 +357,66 @@ def build_step(
     gradients_exist: bool = False,
 ) -> Step:
     """Tape and evaluate every kind of layer and the model around them."""
-    rank = request.lora_settings.r if request.lora_settings else 0
-    base, kinds = structures(
-        request, architecture, setup, representative(length), representative(batch), gradients_exist
-    )
-    dims = model_dims(architecture, batch, length, rank)
-    tape = tape_model(around_layers(base))
+    regime = regime_of(architecture, representative(batch), representative(length))
+    layout = lay_out(request, architecture, setup, regime, gradients_exist)
+    return evaluate(layout, request, architecture, batch, length)
+
+
+def lay_out(
+    request: PlanRequest, architecture: Architecture, setup: Setup, regime: Regime, gradients_exist: bool
+) -> Layout:
+    """Tape every kind of layer and the model around them."""
+    base, kinds = structures(request, architecture, setup, regime, gradients_exist)
     prefixes = list(dict.fromkeys(block.prefix for block, _ in kinds))
-    order: dict[tuple[int, int], Layer] = {}
+    order: dict[tuple[int, int], Laid] = {}
     for block, structure in kinds:
-        sizes = dims | block_dims(block, named=base.family == GENERIC)
         last = max(max(b.indices) for b, _ in kinds if b.prefix == block.prefix)
-        layers = _layers_of(block, structure, sizes, last, input_gradient(request), num_shards(request))
+        sizes = block_dims(block, named=base.family == GENERIC)
+        layers = _layers_of(block, structure, sizes, last, input_gradient(request))
         order |= {(prefixes.index(block.prefix), index): layer for index, layer in layers.items()}
-    return Step(Part(dims), tape, _in_stacks(order, len(tape.entries)))
+    tape = tape_model(around_layers(base))
+    return Layout(tape, _in_stacks(order, len(tape.entries)))
 
 
-def _layers_of(
-    block: Block, structure: Structure, dims: Dims, last: int, given_gradient: bool, shards: int
-) -> dict[int, Layer]:
+def _layers_of(block: Block, structure: Structure, dims: Dims, last: int, given_gradient: bool) -> dict[int, Laid]:
     """The layers of a block by index: the first and the last of a stack can be of their own."""
-    alike: dict[tuple[bool, bool], Layer] = {}
+    alike: dict[tuple[bool, bool], Laid] = {}
     found = {}
     for index in block.indices:
         ends = (index == 0 and not given_gradient, index == last and structure.block.shares)
         if ends not in alike:
             own = replace(structure, input_requires_grad=not ends[0], last_of_stack=ends[1]) if any(ends) else structure
-            alike[ends] = _evaluate(own, dict(dims), shards)
+            alike[ends] = Laid(tape_layer(own), dims, _kind(own))
         found[index] = alike[ends]
     return found
 
 
-def _in_stacks(order: dict[tuple[int, int], Layer], num_stacks: int) -> list[Runs]:
+def _kind(structure: Structure) -> str:
+    """A reentrant checkpoint's arguments live as long as the graph, which the loss holds until backward is over."""
+    return "" if structure.checkpointing == "reentrant" else SLIDING if structure.block.sliding else FULL
+
+
+def _in_stacks(order: dict[tuple[int, int], Laid], num_stacks: int) -> tuple[tuple[tuple[Laid, int], ...], ...]:
     """Layers in order, alike ones together, by stack where the family's code runs more than one."""
-    stacks: list[list[Layer]] = [[] for _ in range(num_stacks)]
+    stacks: list[list[Laid]] = [[] for _ in range(num_stacks)]
     for place in sorted(order):
         stacks[min(place[0], num_stacks - 1)].append(order[place])
-    return [
-        [(alike[0], len(alike)) for alike in (list(group) for _, group in groupby(layers, key=id))] for layers in stacks
-    ]
+    groups = [[list(group) for _, group in groupby(layers, key=id)] for layers in stacks]
+    return tuple(tuple((alike[0], len(alike)) for alike in stack) for stack in groups)
+
+
+def evaluate(layout: Layout, request: PlanRequest, architecture: Architecture, batch: Number, length: Number) -> Step:
+    """The step of a layout at a batch and length, or at arrays of them that share its regime."""
+    rank = request.lora_settings.r if request.lora_settings else 0
+    dims, shards = model_dims(architecture, batch, length, rank), num_shards(request)
+    layers: dict[int, Layer] = {}
+    stacks: list[Runs] = []
+    for stack in layout.stacks:
+        for laid, _ in stack:
+            if id(laid) not in layers:
+                layers[id(laid)] = _evaluate(laid, dims | laid.dims, shards)
+        stacks.append([(layers[id(laid)], count) for laid, count in stack])
+    return Step(Part(dims), layout.tape, stacks)
 
 
 def representative(number: Number) -> int:
@@ -402,13 +440,11 @@ def input_gradient(request: PlanRequest) -> bool:
     return request.method == "full" or request.gradient_checkpointing
 
 
-def _evaluate(structure: Structure, dims: Dims, shards: int) -> Layer:
-    tape, part = tape_layer(structure), Part(dims)
+def _evaluate(laid: Laid, dims: Dims, shards: int) -> Layer:
+    tape, part = laid.tape, Part(dims)
     forward, forward_at = part.highest(tape.forward)
     backward, backward_at = part.highest(tape.backward)
     saved, passed, kept = part.total(tape.saved), part.total(tape.passed), part.total(tape.kept)
     gradients = share(part.total(tape.gradients), shards)
     part.dims["layer_gradients"] = gradients
-    # a reentrant checkpoint's arguments live as long as the graph, which the loss holds until backward is over
-    kind = "" if structure.checkpointing == "reentrant" else SLIDING if structure.block.sliding else FULL
-    return Layer(part, tape, saved, passed, kept, gradients, forward, backward, forward_at, backward_at, kind)
+    return Layer(part, tape, saved, passed, kept, gradients, forward, backward, forward_at, backward_at, laid.kind)

@@ -6,6 +6,7 @@ Two requests with the same structure run the same operations on tensors of other
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.architecture.blocks import Architecture
 from planner.memory.quantized import QuantMethod
 from planner.switches import LossPath
 
@@ -13,6 +14,23 @@ from planner.switches import LossPath
 FULL, SLIDING = "full attention: ", "sliding attention: "
 
 AttentionName = Literal["sdpa", "flash_attention_2", "eager"]
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """All that batch and length decide of a structure.
+
+    single_sequence: a batch of one. full_windows: the sliding windows that the sequence fills.
+    """
+
+    single_sequence: bool
+    full_windows: frozenset[int | None]
+
+
+def regime_of(architecture: Architecture, batch: int, length: int) -> Regime:
+    """The regime of one batch and length (planner/grid.py finds cells of arrays that share one)."""
+    windows = {b.attention.sliding_window for b in architecture.blocks if b.attention is not None}
+    return Regime(batch == 1, frozenset(w for w in windows if w and length >= w))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from planner.memory import taped
 from planner.memory.inventory import resolve_setup
 from planner.memory.layers import family_module
 from planner.memory.step import structures
-from planner.memory.structure import Structure
+from planner.memory.structure import Structure, regime_of
 from planner.memory.watched import Shared
 from planner.schema import parse_request
 
@@ -25,7 +25,7 @@ def structure_of(model: str, **fields: object) -> Structure:
     name, config, _ = resolve_config(model)
     architecture = read_architecture(config, name)
     setup = resolve_setup(request, architecture)
-    _, layers = structures(request, architecture, setup, 128, 2, False)
+    _, layers = structures(request, architecture, setup, regime_of(architecture, 2, 128), False)
     return layers[0][1]
 
 

@@ -1,0 +1,87 @@
+"""What of an answer does not depend on batch and length: model, setup, weights, gradients and states.
+
+Kept for the requests of a stream or a sweep that differ in nothing else.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from planner.memory.dims import Number
+from planner.memory.inventory import Setup, inventory, resolve_setup
+from planner.memory.moments import Static, static_bytes
+from planner.memory.step import Layout, Step, evaluate, lay_out, representative
+from planner.memory.structure import Regime, regime_of
+from planner.resolve import Model, load_model
+from planner.schema import PlanRequest
+from planner.stacks import Stacked, in_stack
+
+#: Fields on which nothing here depends: a prepared request has them at these values.
+OPEN: dict[str, Any] = {
+    "id": None,
+    "gpu": None,
+    "per_device_train_batch_size": 1,
+    "max_length": 1,
+    "gradient_accumulation_steps": 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One question without its batch, length and card."""
+
+    request: PlanRequest
+    model: Model
+    setup: Setup
+    static: Static
+    _layouts: dict[tuple[Regime, bool], Layout] = field(default_factory=dict, compare=False, repr=False)
+
+    def step(self, batch: Number, length: Number, gradients_exist: bool) -> Step:
+        """The step at a batch and length, or at arrays of them that share a regime."""
+        architecture = self.model.architecture
+        key = regime_of(architecture, representative(batch), representative(length)), gradients_exist
+        if key not in self._layouts:
+            self._layouts[key] = lay_out(self.request, architecture, self.setup, *key)
+        return evaluate(self._layouts[key], self.request, architecture, batch, length)
+
+
+def prepare(request: PlanRequest) -> tuple[Stacked, Prepared]:
+    """The request in its stack, and what follows from it whatever batch, length and card are.
+
+    Raises PlannerError where the request cannot be planned.
+    """
+    stacked = in_stack(request)
+    if isinstance(request.model, str):
+        return stacked, _prepared(_Kept(stacked))
+    return stacked, _prepare(stacked)
+
+
+def _prepare(stacked: Stacked) -> Prepared:
+    request = stacked.request.model_copy(update=OPEN)
+    model = load_model(request)
+    setup = resolve_setup(request, model.architecture, stacked.switches)
+    items = inventory(request, model.architecture, setup)
+    return Prepared(request, model, setup, static_bytes(request, model.architecture, items, setup))
+
+
+class _Kept:
+    """A request in its stack that equals another one where both differ in open fields only."""
+
+    __slots__ = ("stacked", "_key", "_hash")
+
+    def __init__(self, stacked: Stacked):
+        self.stacked = stacked
+        fields = stacked.request.__dict__
+        self._key = (stacked.switches, *(value for name, value in fields.items() if name not in OPEN))
+        self._hash = hash(self._key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Kept) and self._key == other._key
+
+
+@lru_cache(maxsize=1024)
+def _prepared(kept: _Kept) -> Prepared:
+    return _prepare(kept.stacked)
