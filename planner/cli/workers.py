@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,6 +13,7 @@ from planner.cli.answering import Answered, answer_lines
 
 #: Lines that one worker is given at a time.
 PIECE_LINES = 25
+_MODEL = re.compile(rb'"model(_type)?"\s*:\s*"[^"]*"')
 
 
 class Workers:
@@ -23,10 +25,14 @@ class Workers:
 
     def answer(self, lines: Sequence[bytes]) -> Iterator[Answered]:
         """The lines' answers, in order. A worker that dies is replaced by this process."""
-        pieces = [lines[at : at + PIECE_LINES] for at in range(0, len(lines), PIECE_LINES)]
+        order = sorted(range(len(lines)), key=lambda at: _model(lines[at]))
+        places = [order[at : at + PIECE_LINES] for at in range(0, len(order), PIECE_LINES)]
+        pieces = [[lines[place] for place in piece] for piece in places]
         futures = [self._submit(piece) for piece in pieces]
-        for piece, future in zip(pieces, futures, strict=True):
-            yield from _result(future, piece)
+        answers: dict[int, Answered] = {}
+        for piece, future, found in zip(pieces, futures, places, strict=True):
+            answers |= zip(found, _result(future, piece), strict=True)
+        return (answers[place] for place in range(len(lines)))
 
     def _submit(self, piece: Sequence[bytes]) -> "Future[list[Answered]] | None":
         try:
@@ -39,6 +45,12 @@ class Workers:
         """End the processes; what they have not begun is dropped."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _model(line: bytes) -> bytes:
+    """What names the model: lines of one model go to one worker as far as possible, which tapes it once."""
+    found = _MODEL.search(line)
+    return found.group() if found is not None else b""
 
 
 def usable_processors() -> int:

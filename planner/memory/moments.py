@@ -112,8 +112,9 @@ def by_category(moment: Moment, static: Static, runtime: int) -> dict[Category, 
     live["weights"], live["runtime"] = static.weights, runtime
     live["gradients"], live["optimizer"], live["workspace"] = moment.gradients, moment.states, moment.workspace
     for part, held, times in moment.composition.pieces if moment.composition is not None else ():
+        sizes = part.sizes
         for category, monomial, coefficient in held.groups:
-            live[category] += coefficient * times * part.of(monomial)
+            live[category] += coefficient * times * sizes[monomial]
     return live
 
 

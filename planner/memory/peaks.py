@@ -3,8 +3,9 @@
 What was live at a maximum, label by label, is put together again only where it is asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 
 from planner.memory.dims import Number, larger
 from planner.memory.tape import Key, Live, Monomial, Section
@@ -36,20 +37,24 @@ class Peaks:
         changes = [tuple((index.setdefault(m, len(index)), c) for m, c in change.items()) for change in sums]
         return cls(tuple(index), tuple(changes), tuple(positions), section)
 
-    def highest(self, of: Callable[[Monomial], Number]) -> tuple[Number, int | None]:
+    def highest(self, sizes_of: Mapping[Monomial, Number]) -> tuple[Number, int | None]:
         """The largest sum, and which candidate it is (None where sizes are arrays, or there is none)."""
-        sizes = [of(monomial) for monomial in self.monomials]
-        best: Number = 0
+        sizes = [sizes_of[monomial] for monomial in self.monomials]
+        totals = self._totals(sizes)
+        if not all(isinstance(total, int) for total in totals):
+            return reduce(larger, totals), None
+        best = max(totals, default=0)
+        return best, totals.index(best) if totals else None
+
+    def _totals(self, sizes: list[Number]) -> list[Number]:
+        """The sum at each candidate."""
         total: Number = 0
-        which: int | None = None
-        for candidate, change in enumerate(self.changes):
+        totals = []
+        for change in self.changes:
             for index, coefficient in change:
                 total = total + coefficient * sizes[index]
-            if not isinstance(total, int) or not isinstance(best, int):
-                best, which = larger(best, total), None
-            elif total > best:
-                best, which = total, candidate
-        return best, which
+            totals.append(total)
+        return totals
 
     def live(self, candidate: int) -> Live:
         """Bytes per (label, category, monomial) at a candidate."""

@@ -5,7 +5,7 @@ the layers before it; the gradients it leaves over the layers after it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
 
@@ -38,25 +38,36 @@ AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
 Candidate = tuple[Peaks, int]
 
 
-@dataclass(slots=True)
+class Sizes(dict[Monomial, Number]):
+    """Products of symbols at the values of `dims`, each computed once."""
+
+    def __init__(self, dims: Dims):
+        super().__init__()
+        self._dims = dims
+
+    def __missing__(self, monomial: Monomial) -> Number:
+        size = self[monomial] = value(monomial, self._dims)
+        return size
+
+
 class Part:
     """A taped part with the sizes to put in: one kind of layer, or the model around them."""
 
-    dims: Dims
-    values: dict[Monomial, Number] = field(default_factory=dict)
+    __slots__ = ("dims", "sizes")
 
-    def of(self, monomial: Monomial) -> Number:
-        if monomial not in self.values:
-            self.values[monomial] = value(monomial, self.dims)
-        return self.values[monomial]
+    def __init__(self, dims: Dims):
+        self.dims, self.sizes = dims, Sizes(dims)
 
     def total(self, live: Live) -> Number:
         """Bytes of what is live."""
-        return sum(coefficient * self.of(monomial) for _, monomial, coefficient in live.groups)
+        sizes, total = self.sizes, 0
+        for _, monomial, coefficient in live.groups:
+            total = total + coefficient * sizes[monomial]
+        return total
 
     def highest(self, peaks: Peaks) -> tuple[Number, Candidate | None]:
         """The largest candidate, and which one it is (None where sizes are arrays)."""
-        best, which = peaks.highest(self.of)
+        best, which = peaks.highest(self.sizes)
         return best, None if which is None else (peaks, which)
 
 

@@ -1,6 +1,7 @@
 """Terms of the ledger: one named share of the peak each, with its formula, inputs, source and certainty."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from planner.answer import Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
@@ -9,7 +10,7 @@ from planner.memory.quantized import Storage
 from planner.memory.sharding import share
 from planner.memory.states import StateBytes
 from planner.memory.step import Composition, Part
-from planner.memory.tape import ITEMSIZE, Monomial
+from planner.memory.tape import ITEMSIZE, Key, Monomial
 from planner.optimizers import Optimizer
 
 TORCH = "torch 2.13 derivatives.yaml"
@@ -119,32 +120,23 @@ def state_terms(optimizer: Optimizer, states: StateBytes, items: Sequence[Item])
 
 # -- what the step makes ---------------------------------------------------------------------------------------------
 
-Entry = tuple[tuple[str, Category, Monomial], int, int, Part]
-
-
-def entries(composition: Composition | None) -> Iterable[Entry]:
-    """(label, category, monomial), coefficient, times and sizes of all that a composition is made of."""
-    if composition is None:
-        return
-    for part, live, times in composition.pieces:
-        for key, coefficient in live.items():
-            yield key, coefficient, times, part
-
 
 def activation_terms(
     composition: Composition, phase: Phase, architecture: Architecture, certainty: Certainty
 ) -> list[Term]:
     """The activations, logits, workspace and growing gradients of a moment, largest first."""
-    merged: dict[tuple[str, Category, Monomial, int, int], tuple[int, Part]] = {}
-    for (label, category, monomial), coefficient, times, part in entries(composition):
-        key = (label, category, monomial, coefficient, part.of(monomial))
-        merged[key] = (merged[key][0] + times if key in merged else times, part)
-    growing = sum(k[3] * k[4] * times for k, (times, _) in merged.items() if k[1] == "gradients")
-    terms = [
-        _term(key, times, part, phase, architecture, certainty)
-        for key, (times, part) in merged.items()
-        if key[1] != "gradients"
-    ]
+    merged: dict[tuple[Key, int, int], tuple[int, Part]] = {}
+    growing = 0
+    for part, live, pieces in composition.pieces:
+        sizes = part.sizes
+        for name, coefficient in live.items():
+            size = sizes[name[2]]
+            if name[1] == "gradients":
+                growing += coefficient * size * pieces
+                continue
+            key = (name, coefficient, size)
+            merged[key] = (merged[key][0] + pieces if key in merged else pieces, part)
+    terms = [_term(key, times, part, phase, architecture, certainty) for key, (times, part) in merged.items()]
     if growing:
         terms.append(
             Term(
@@ -163,17 +155,16 @@ def activation_terms(
 
 
 def _term(
-    key: tuple[str, Category, Monomial, int, int],
+    key: tuple[Key, int, int],
     times: int,
     part: Part,
     phase: Phase,
     architecture: Architecture,
     certainty: Certainty,
 ) -> Term:
-    label, category, monomial, coefficient, size = key
+    (label, category, monomial), coefficient, size = key
     born, freed = _lifetime(category, phase)
-    symbols = [str(coefficient), *(s for s in monomial if s != "per_64")]
-    formula = " x ".join(symbols) + (" / 64" if "per_64" in monomial else "")
+    formula = _formula(coefficient, monomial)
     inputs: dict[str, int | float | str] = {s: part.dims[s] for s in monomial if s != "per_64"}
     if times > 1:
         formula, inputs["times"] = f"{formula} x {times} layers", times
@@ -185,7 +176,7 @@ def _term(
         inputs=inputs,
         born=born,
         freed=freed,
-        source=_source(label, category, architecture),
+        source=_source(label, category, architecture.model_type),
         certainty=certainty,
     )
 
@@ -198,12 +189,18 @@ def _lifetime(category: Category, phase: Phase) -> tuple[Phase, Phase]:
     return phase, phase
 
 
-def _source(label: str, category: Category, architecture: Architecture) -> str:
+@lru_cache(maxsize=4096)
+def _formula(coefficient: int, monomial: Monomial) -> str:
+    symbols = [str(coefficient), *(s for s in monomial if s != "per_64")]
+    return " x ".join(symbols) + (" / 64" if "per_64" in monomial else "")
+
+
+@lru_cache(maxsize=4096)
+def _source(label: str, category: Category, model_type: str) -> str:
     if "adapt" in label or "defensive" in label:
         return f"peft 0.21 tuners/lora; {TORCH}"
     if "4-bit" in label or "dequantized" in label or "block constants" in label:
         return "bitsandbytes 0.50 autograd/_functions.py MatMul4Bit"
     if category == "logits":
         return f"transformers 5.23 loss/loss_utils.py ForCausalLMLoss; {TORCH}"
-    name = architecture.model_type
-    return f"transformers 5.23 models/{name}/modeling_{name}.py; {TORCH}"
+    return f"transformers 5.23 models/{model_type}/modeling_{model_type}.py; {TORCH}"

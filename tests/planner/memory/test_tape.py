@@ -356,15 +356,15 @@ def test_a_maximum_that_its_neighbour_always_exceeds_is_left_out() -> None:
 
 def test_which_maximum_is_highest_depends_on_the_sizes() -> None:
     peaks = Peaks.of(section({"a": 2, "b": 1}, {"a": -1, "b": 1}))
-    assert peaks.highest({("a",): 10, ("b",): 1}.__getitem__) == (21, 0)
-    assert peaks.highest({("a",): 1, ("b",): 10}.__getitem__) == (21, 1)
+    assert peaks.highest({("a",): 10, ("b",): 1}) == (21, 0)
+    assert peaks.highest({("a",): 1, ("b",): 10}) == (21, 1)
     assert peaks.live(1) == {key_of("a"): 1, key_of("b"): 2}
 
 
 def test_maxima_of_one_phase_are_told_from_those_of_another() -> None:
     both = section({"a": 2}, {"a": -1, "b": 1})
     both.marks[1] = ("loss", both.marks[1][1])
-    sizes = {("a",): 1, ("b",): 1}.__getitem__
+    sizes = {("a",): 1, ("b",): 1}
     assert [Peaks.of(both, phase).highest(sizes) for phase in ("forward", "loss")] == [(2, 0), (2, 0)]
     assert Peaks.of(both, "loss").live(0) == {key_of("a"): 1, key_of("b"): 1}
 
@@ -376,4 +376,4 @@ def test_a_section_begins_with_what_is_live() -> None:
     passing = t.allocate(N, "float32", "passing")
     del passing
     assert [units(live) for live in maxima(t)] == [2]
-    assert kept is not None and Peaks.of(t.cut()).highest({N: 1}.__getitem__) == (8, 0)
+    assert kept is not None and Peaks.of(t.cut()).highest({N: 1}) == (8, 0)
