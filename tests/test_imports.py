@@ -17,6 +17,7 @@ LAYERS = (
     {"methods", "parallel"},
     {"resolve", "stacks"},
     {"memory"},
+    {"prepare"},
     {"estimate"},
     {
         "grid",
