@@ -207,7 +207,7 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
             "prepare_model_for_kbit_training holds embeddings, head and norms in float32; "
             "stacks that skip it need less (quantization.upcast_unquantized: false)"
         )
-    elif quantization is not None and quantization.kind.startswith("bnb") and "stack" not in request.model_fields_set:
+    elif quantization is not None and quantization.kind.startswith("bnb") and not request.names_stack:
         notes.append(
             "embeddings, head and norms are taken to stay in 16 bits, as most trainers leave them; after "
             "prepare_model_for_kbit_training alone they are float32 (quantization.upcast_unquantized: true)"

@@ -60,13 +60,6 @@ class LoraSettings(_Frozen):
             raise ValueError('name at least one module, or "all-linear"')
         return value
 
-    @field_validator("modules_to_save")
-    @classmethod
-    def _saved(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if value:
-            raise ValueError("modules trained beside the adapters are not modelled yet: modules_to_save must be empty")
-        return value
-
     @field_validator("use_dora")
     @classmethod
     def _dora(cls, value: bool) -> bool:
@@ -208,6 +201,11 @@ class PlanRequest(_Frozen):
         return (self.quantization or QuantizationSettings()) if self.method == "qlora" else None
 
     @property
+    def names_stack(self) -> bool:
+        """Whether the request says which stack runs: else several readings of its fields are open."""
+        return "stack" in self.model_fields_set
+
+    @property
     def upcasts_unquantized(self) -> bool:
         """Whether the parameters that stay unquantized are cast to float32.
 
@@ -224,7 +222,7 @@ class PlanRequest(_Frozen):
             return quantization.upcast_unquantized
         if quantization.kind in ("gptq", "hqq") or self.parallelism.strategy in ONE_DTYPE:
             return False
-        return "stack" in self.model_fields_set or self.mixed_precision == "no"
+        return self.names_stack or self.mixed_precision == "no"
 
 
 def parse_request(data: Any) -> PlanRequest:

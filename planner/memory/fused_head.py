@@ -19,7 +19,7 @@ STATISTICS = 7
 def tiled_head_loss(c: Context, hidden: Value) -> Value:
     """_fused_forward and the sum of SFTTrainer.compute_loss over what it returns."""
     t = c.tape
-    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]), "head" in c.structure.saved or None)
     mask = t.allocate(SCORED, "bool", "label mask")
     scored = _scored(c, hidden)
     labels = t.allocate(SCORED, "int64", "labels")

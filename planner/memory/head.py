@@ -34,7 +34,8 @@ def token_embedding(
     table has more than the head has.
     """
     t = c.tape
-    weight = c.parameter("head.weight" if c.structure.tied else name, (rows, *width))
+    saved = "embedding" in c.structure.saved
+    weight = c.parameter("head.weight" if c.structure.tied and not saved else name, (rows, *width), saved or None)
 
     def backward(grad: Value) -> ops.Grads:
         return (t.allocate((rows, *width), weight.dtype, "embedding grad"),)
@@ -81,8 +82,9 @@ def lm_head(c: Context, hidden: Value) -> Value:
     c.leave_stack()
     if not keeps_logits(c):
         return hidden
-    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
-    bias = c.parameter("head.bias", ("vocab",)) if c.structure.head_bias else None
+    saved = "head" in c.structure.saved or None
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]), saved)
+    bias = c.parameter("head.bias", ("vocab",), saved) if c.structure.head_bias else None
     return dense(t, hidden, weight, bias, ("vocab",))
 
 

@@ -13,6 +13,8 @@ from planner.memory.reach import executed_blocks, reads_text
 from planner.memory.structure import stack_adapter_dtype
 from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
+from planner.methods.saved import Saved, embedding_module, saved_modules
+from planner.methods.spellings import in_this_models_words
 from planner.methods.targets import adapted_names, quantized_linears
 from planner.schema import PlanRequest, QuantizationSettings
 from planner.switches import DEFAULT, LossPath, Switches
@@ -50,7 +52,8 @@ class Setup:
     """How the method treats the model: which linears and expert stacks are adapted, which linears quantized, dtypes.
 
     kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training. quantized_experts:
-    the linears in stacks of experts are quantized one by one, as they were modules when that was done.
+    the linears in stacks of experts are quantized one by one, as they were modules when that was done. saved: what
+    modules_to_save trains.
     """
 
     adapted: frozenset[str]
@@ -62,6 +65,11 @@ class Setup:
     loss: LossPath = "full"
     storage: Storage | None = None
     quantized_experts: bool = False
+    saved: frozenset[Saved] = frozenset()
+
+
+#: Stacks with names of their own for the linears.
+_OWN_NAMES = ("litgpt", "torchtune")
 
 
 def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Switches = DEFAULT) -> Setup:
@@ -70,6 +78,9 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
     Raises RequestError where target_modules matches nothing.
     """
     lora, quantization = request.lora_settings, request.quantization_settings
+    other_spellings = not request.names_stack or request.stack.startswith(_OWN_NAMES)
+    if lora is not None and other_spellings:
+        lora = in_this_models_words(architecture, lora)
     adapted = adapted_names(architecture, lora) if lora is not None else frozenset()
     kept = "float32" if request.upcasts_unquantized else request.dtype
     return Setup(
@@ -81,6 +92,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         adapter_dtype="float32" if lora is None or lora.autocast_adapter_dtype else request.dtype,
         loss=switches.loss_path(request.loss),
         storage=storage_of(quantization, request.dtype) if quantization is not None else None,
+        saved=saved_modules(architecture, lora.modules_to_save, other_spellings) if lora is not None else frozenset(),
         quantized_experts=quantization is not None and (switches.expert_modules or quantization.is_checkpoint),
     )
 
@@ -117,6 +129,7 @@ def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) ->
         items += found if reads_text(tensor.name) else unreached(found)
     if architecture.head is not None:
         items += _head(architecture, setup, rank)
+    items += _saved_copies(architecture, setup)
     items += [_buffer(t, setup) for t in architecture.buffers]
     return tuple(items)
 
@@ -133,6 +146,22 @@ def _block(block: Block, setup: Setup, rank: int) -> list[Item]:
     for tensor in block.tensors:
         items += _with_adapter(f"{block.prefix}.*.{tensor.name}", tensor, block.count, setup, rank)
     return items
+
+
+def _saved_copies(architecture: Architecture, setup: Setup) -> list[Item]:
+    """ModulesToSaveWrapper's copies (peft 0.21 utils/other.py): in the dtype of the originals, which stay."""
+    copies: list[Item] = []
+    if "embedding" in setup.saved:
+        name = f"{embedding_module(architecture)}.modules_to_save"
+        table = next(t for t in architecture.tensors if t.role == "embedding" and architecture.vocab_size in t.shape)
+        copies.append(Item(name, "embedding", table.numel, 1, setup.kept_dtype, True, table.shape))
+    head = architecture.head
+    if "head" in setup.saved and head is not None:
+        shape, name = (head.out_features, head.in_features), f"{head.name}.modules_to_save"
+        copies.append(Item(f"{name}.weight", "linear", head.weight_numel, 1, setup.kept_dtype, True, shape))
+        if head.bias:
+            copies.append(Item(f"{name}.bias", "bias", head.bias_numel, 1, setup.kept_dtype, True, shape[:1]))
+    return copies
 
 
 def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> list[Item]:

@@ -18,7 +18,7 @@ def chunked_loss(c: Context, hidden: Value) -> Value:
     under autocast, else in the model's dtype. Backward makes gradients for one chunk of tokens at a time.
     """
     t = c.tape
-    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]), "head" in c.structure.saved or None)
     dtype = t.autocast or hidden.dtype
     logits = t.allocate(("B", "S", "vocab"), dtype, "logits")
     c.outputs.append(logits)
@@ -49,7 +49,7 @@ def chunked_head_loss(c: Context, hidden: Value) -> Value:
     The float32 log-probabilities of every chunk are saved for backward; no logits outlive their chunk.
     """
     t = c.tape
-    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]), "head" in c.structure.saved or None)
     rows: Shape = (1, "eighth_tokens", *hidden.shape[2:])
     picked = _picked(c, hidden)
     total: Value | None = None
@@ -104,7 +104,7 @@ def fused_linear_loss_of_2024(c: Context, hidden: Value) -> Value:
 
 def _liger(c: Context, hidden: Value, chunks: tuple[str, ...]) -> Value:
     t = c.tape
-    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]))
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]), "head" in c.structure.saved or None)
     grads = [t.allocate(hidden.shape, hidden.dtype, "hidden states grad")]
     if weight.requires_grad:
         grads.append(t.allocate(weight.shape, weight.dtype, "head grad"))

@@ -147,7 +147,8 @@ def _structure(
         head_bias=architecture.head is not None and architecture.head.bias,
         final_softcap=architecture.final_softcap,
         embedding_dropout=architecture.embedding_dropout > 0,
-        hooked_embeddings=not full and input_gradient(request),
+        hooked_embeddings=not full and "embedding" not in setup.saved and input_gradient(request, setup),
+        saved=setup.saved,
     )
 
 
@@ -177,6 +178,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         final_softcap=False,
         embedding_dropout=False,
         hooked_embeddings=False,
+        saved=frozenset(),
     )
 
 
@@ -383,7 +385,7 @@ def lay_out(
     for block, structure in kinds:
         last = max(max(b.indices) for b, _ in kinds if b.prefix == block.prefix)
         sizes = block_dims(block, named=base.family == GENERIC)
-        layers = _layers_of(block, structure, sizes, last, input_gradient(request))
+        layers = _layers_of(block, structure, sizes, last, input_gradient(request, setup))
         order |= {(prefixes.index(block.prefix), index): layer for index, layer in layers.items()}
     tape = tape_model(around_layers(base))
     return Layout(tape, _in_stacks(order, len(tape.entries)))
@@ -442,13 +444,13 @@ def attention_of(request: PlanRequest, model_type: str) -> AttentionName:
     return request.attn_implementation
 
 
-def input_gradient(request: PlanRequest) -> bool:
+def input_gradient(request: PlanRequest, setup: Setup) -> bool:
     """Whether a gradient flows to the first layer's input.
 
     Full fine-tuning trains the embeddings. With adapters enable_input_require_grads makes it so, which transformers
     5.23 calls whenever checkpointing is enabled on a model of input_ids (_activation_checkpointing_enable).
     """
-    return request.method == "full" or request.gradient_checkpointing
+    return request.method == "full" or request.gradient_checkpointing or "embedding" in setup.saved
 
 
 def _evaluate(laid: Laid, dims: Dims, shards: int) -> Layer:

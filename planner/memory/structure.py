@@ -8,6 +8,7 @@ from typing import Literal
 
 from planner.architecture.blocks import Architecture
 from planner.memory.quantized import QuantMethod
+from planner.methods.saved import Saved
 from planner.switches import LossPath
 
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
@@ -112,6 +113,7 @@ class Structure:
     last_of_stack: no later layer uses what this one shares.
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
     tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
+    saved: what is trained in full beside the adapters.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
     """
 
@@ -144,6 +146,7 @@ class Structure:
     hooked_embeddings: bool = False
     encoder_requires_grad: bool = True
     last_of_stack: bool = False
+    saved: frozenset[Saved] = frozenset()
 
     @property
     def stack_adapter_dtype(self) -> str:

@@ -102,7 +102,7 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "lora_alpha": st.one_of(st.floats(max_value=0), st.just(float("nan")), st.none(), st.just("large")),
         "lora_dropout": st.one_of(st.floats(min_value=1), st.floats(max_value=-1e-9), st.just(float("nan")), st.none()),
         "target_modules": st.sampled_from(("", [], None, 5, [5], ["no_such_module"], "no_such_module", "(", {})),
-        "modules_to_save": st.sampled_from(("lm_head", 5, [5], None, ["lm_head"])),
+        "modules_to_save": st.sampled_from(("lm_head", 5, [5], None, ["no_such_module"])),
         "use_dora": st.one_of(NOT_A_FLAG, st.just(True)),
         "use_rslora": NOT_A_FLAG,
         "autocast_adapter_dtype": NOT_A_FLAG,
