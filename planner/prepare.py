@@ -71,8 +71,11 @@ class _Kept:
 
     def __init__(self, stacked: Stacked):
         self.stacked = stacked
-        fields = stacked.request.__dict__
-        self._key = (stacked.switches, *(value for name, value in fields.items() if name not in OPEN))
+        request = stacked.request
+        fields = request.__dict__
+        # what depends on which fields were set, not on their values alone
+        said = (request.names_stack, request.upcasts_unquantized)
+        self._key = (stacked.switches, *said, *(value for name, value in fields.items() if name not in OPEN))
         self._hash = hash(self._key)
 
     def __hash__(self) -> int:

@@ -130,3 +130,12 @@ def test_every_quantization_is_answered(method: str) -> None:
     plan = estimate(parse_request({"model": TINY, "method": "qlora", "quantization": quantization}))
     assert sum(t.bytes for t in plan.terms if t.category == "weights") == plan.weights_bytes
     assert plan.peak_bytes > plan.weights_bytes
+
+
+def test_what_was_set_tells_requests_of_equal_values_apart() -> None:
+    """Requests of a catalogue model are prepared once a kind: an open field is not one set to its default."""
+    asked = {"model": "Qwen/Qwen2.5-0.5B", "method": "qlora", "mixed_precision": "bf16"}
+    open_fields = estimate(parse_request(asked)).weights_bytes
+    named = estimate(parse_request({**asked, "stack": "transformers"})).weights_bytes
+    explicit = estimate(parse_request({**asked, "quantization": {"upcast_unquantized": True}})).weights_bytes
+    assert open_fields < named == explicit
