@@ -55,6 +55,7 @@ def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Mo
     attention = attention_of(request, config, torch.device(device).type)
     options = {"dtype": TORCH_DTYPES[request.dtype], "attn_implementation": attention}
     model = _from_config(config, device, **options)
+    _untie_head(model, request)
     if request.quantization_settings is not None:
         from profiler.quantize import quantize
 
@@ -90,6 +91,18 @@ def _model_class(config: Any) -> Any:
             found = mapping[type(config)]
             return found[0] if isinstance(found, tuple | list) else found
     raise RequestError(f"model_type {config.model_type!r}: the profiler runs language models only", "model")
+
+
+def _untie_head(model: Any, request: PlanRequest) -> None:
+    """Give the head its own weight where the config says so and its class ties regardless (t5, mt5).
+
+    Checkpoints with tie_word_embeddings=false hold both, and from_pretrained then leaves them apart (transformers 5.23
+    modeling_utils.py tie_weights).
+    """
+    assert isinstance(request.model, dict)
+    head = model.get_output_embeddings()
+    if request.model.get("tie_word_embeddings") is False and head.weight is model.get_input_embeddings().weight:
+        head.weight = nn.Parameter(head.weight.detach().clone())
 
 
 def _enable_checkpointing(model: nn.Module, request: PlanRequest) -> None:

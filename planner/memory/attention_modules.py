@@ -189,13 +189,24 @@ def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Val
     scores: Shape = (*query.shape[:3], "S")
     attn = batched(c, query, ops.scale(t, transposed(t, key_acc), "scaled key"), scores, "scores")
     if t.observed:  # attn.add under a dispatch mode, attn.add_ without
-        attn = add_mask(t, attn, mask.dtype)
+        attn = ops.add(t, attn, mask, "masked scores")
+    elif mask.requires_grad:
+        attn = added_in_place(t, attn, mask)
     attn = _safe_softmax(c, attn)
     attn = dropout(c, attn, drops)
     weights = ops.to(t, attn, origin_dtype, "attention weights")
     out = ops.to(t, batched(c, attn, value_acc, query.shape, "attention output"), origin_dtype, "attention output")
     del weights
     return out
+
+
+def added_in_place(t: Tape, a: Value, b: Value) -> Value:
+    """``a.add_(b)``, b broadcast."""
+
+    def backward(grad: Value) -> ops.Grads:
+        return (ops.same(grad), ops.same(grad))
+
+    return t.op("add_", a.shape, a.dtype, [a, b], backward, view=a)
 
 
 def _safe_softmax(c: Context, x: Value) -> Value:

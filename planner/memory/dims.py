@@ -86,6 +86,7 @@ def block_dims(block: Block, named: bool = False) -> Dims:
             "rest_dim": a.head_dim - a.rotary_dim,
             "qkv_width": (a.num_heads + 2 * a.num_key_value_heads) * a.head_dim,
         }
+    dims["buckets"] = next((t.shape[0] for t in block.tensors if t.role == "position"), 0)
     if block.mlp is not None:
         dims["intermediate"] = block.mlp.intermediate_size
     if isinstance(block.mlp, Moe):
@@ -113,6 +114,9 @@ def block_shape(block: Block) -> BlockShape:
     common = {"parallel": block.parallel, "residual_dropout": block.residual_dropout > 0, "biased": biased}
     common |= {"num_norms": block.num_norms, "post_norm": block.norm_order == "post"}
     common["matmul_linears"] = bool(block.linears) and all(linear.cls == "subclass" for linear in block.linears)
+    common["shares"] = a is not None and a.position == "relative"
+    common["cross"] = block.cross_attention is not None
+    common["position_bias"] = any(tensor.role == "position" for tensor in block.tensors)
     if mlp is not None:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
     if isinstance(mlp, Moe):
@@ -130,6 +134,7 @@ def block_shape(block: Block) -> BlockShape:
         sliding=a.sliding_window is not None,
         full=a.sliding_window is None,
         attention_dropout=a.dropout > 0,
+        bidirectional=a.kind == "bidirectional",
         **common,  # type: ignore[arg-type]
     )
 
@@ -164,6 +169,7 @@ def model_shape(architecture: Architecture) -> BlockShape:
         projected_embeddings=any(linear.leaf == "project_in" for linear in architecture.linears),
         post_norm=any(b.norm_order == "post" for b in blocks),
         position=blocks[0].attention.position if blocks[0].attention else "none",
+        shares=any(b.attention is not None and b.attention.position == "relative" for b in blocks),
     )
 
 

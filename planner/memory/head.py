@@ -27,24 +27,27 @@ def token_embedding(
     width: Shape = HIDDEN,
     scaled: bool = False,
     rows: str = "vocab",
+    ids: Value | None = None,
+    leaf: str = "embeddings",
 ) -> Value:
-    """nn.Embedding: saves the ids (the batch); backward makes a dense gradient of the whole table.
+    """nn.Embedding: saves the ids (the batch, or `ids`); backward makes a dense gradient of the whole table.
 
     scaled: the module itself multiplies what it looked up (GemmaTextScaledWordEmbedding). rows: "embed_rows" where the
-    table has more than the head has.
+    table has more than the head has. leaf: what its output is where enable_input_require_grads makes it require a
+    gradient.
     """
     t = c.tape
     saved = "embedding" in c.structure.saved
     weight = c.parameter("head.weight" if c.structure.tied and not saved else name, (rows, *width), saved or None)
 
-    def backward(grad: Value) -> ops.Grads:
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
         return (t.allocate((rows, *width), weight.dtype, "embedding grad"),)
 
-    out = t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward)
+    out = t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward, [] if ids is None else [ids])
     if scaled:
         out = ops.scale(t, out, "scaled embeddings")
     if c.structure.hooked_embeddings:
-        out.requires_grad, out.leaf = True, "embeddings"
+        out.requires_grad, out.leaf = True, leaf
         c.tables.append(out)
     return out
 
@@ -67,12 +70,15 @@ def cos_and_sin(c: Context, dtype: str | None = None, batched: bool = False) -> 
     t.scope = before
 
 
-def causal_mask(c: Context) -> None:
-    """The mask of create_causal_mask, where one is materialised: eager always, sdpa when padding is passed."""
+def causal_mask(c: Context, padded: bool = True) -> None:
+    """The mask of create_causal_mask, where one is materialised: eager always, sdpa when padding is passed.
+
+    padded: whether this stack is given the batch's padding.
+    """
     t, s = c.tape, c.structure
     if s.attention == "eager":
         c.forward_only.append(t.allocate(("B", "S", "S"), c.hidden_dtype, "attention mask"))
-    elif s.mask == "padded":
+    elif s.mask == "padded" and padded:
         c.forward_only.append(t.allocate(("B", "S", "S"), "bool", "attention mask"))
 
 
@@ -111,14 +117,17 @@ def causal_lm_loss(c: Context, logits: Value) -> Value:
 def cross_entropy(c: Context, source: Value, target: Value) -> Value:
     """F.cross_entropy: log_softmax saves its result; nll_loss saves the same tensor and the targets."""
     t = c.tape
+    if t.autocast:
+        source = ops.to(t, source, "float32", "logits")
+    dtype = source.dtype
 
     def softmax_backward(grad: Value, result: Value) -> ops.Grads:
-        return (t.allocate(result.shape, "float32", "log-softmax grad"),)
+        return (t.allocate(result.shape, dtype, "log-softmax grad"),)
 
-    log_probs = t.op("log-softmax", source.shape, "float32", [source], softmax_backward, save_output=True)
+    log_probs = t.op("log-softmax", source.shape, dtype, [source], softmax_backward, save_output=True)
 
     def nll_backward(grad: Value, log_probs: Value, target: Value, weight: Value) -> ops.Grads:
-        return (t.allocate(log_probs.shape, "float32", "nll grad"),)
+        return (t.allocate(log_probs.shape, dtype, "nll grad"),)
 
-    total_weight = t.allocate((1,), "float32", "total weight")
-    return t.op("loss", (1,), "float32", [log_probs], nll_backward, [log_probs, target, total_weight])
+    total_weight = t.allocate((1,), dtype, "total weight")
+    return t.op("loss", (1,), dtype, [log_probs], nll_backward, [log_probs, target, total_weight])

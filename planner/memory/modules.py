@@ -251,12 +251,18 @@ def additive_mask(c: Context, dtype: str) -> Value | None:
 
 
 def fused_attention(t: Tape, query: Value, key: Value, value: Value, mask: Value | None = None) -> Value:
-    """Flash attention: saves q, k, v, the mask, the output and one float32 a query and head (log-sum-exp)."""
-    shapes = (query.shape, key.shape, value.shape)
+    """Flash attention: saves q, k, v, the mask, the output and one float32 a query and head (log-sum-exp).
+
+    A mask with a gradient has one of all scores (CUDA's efficient attention), which is then summed to its shape.
+    """
+    shapes = [query.shape, key.shape, value.shape]
     dtype = query.dtype
     out_shape = (*query.shape[:3], *value.shape[3:])
     masks = [] if mask is None else [mask]
-    node = t.record([query, key, value], _fused_backward(t, shapes, dtype), [query, key, value, *masks])
+    if mask is not None and mask.requires_grad:
+        shapes.append((*query.shape[:3], key.shape[2]))
+    inputs = [query, key, value, *masks][: len(shapes)]
+    node = t.record(inputs, _fused_backward(t, shapes, dtype), [query, key, value, *masks])
     out = t.allocate(out_shape, dtype, "attention output")
     out.contiguous = False  # laid out as [B, S, heads, head_dim]
     logsumexp = t.allocate(query.shape[:3], "float32", "attention log-sum-exp")
@@ -266,7 +272,7 @@ def fused_attention(t: Tape, query: Value, key: Value, value: Value, mask: Value
     return out
 
 
-def _fused_backward(t: Tape, shapes: tuple[Shape, Shape, Shape], dtype: str) -> "ops.BackwardFunction":
+def _fused_backward(t: Tape, shapes: list[Shape], dtype: str) -> "ops.BackwardFunction":
     def backward(grad: Value, *saved: Value) -> ops.Grads:
         return tuple(t.allocate(s, dtype, "attention grad") for s in shapes)
 

@@ -36,3 +36,17 @@ def late_cast_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden"
     out = ops.to(t, ops.mul(t, weight, hidden_states, "normalized and scaled", hidden_states.shape), x.dtype)
     t.scope = before
     return out
+
+
+def t5_layer_norm(c: Context, x: Value, name: str) -> Value:
+    """T5LayerNorm.forward: the variance in float32, the weight applied in its own dtype."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    weight = c.parameter(f"{name}.weight", ("hidden",))
+    hidden_states = x
+    variance = ops.mean_last(t, ops.square(t, ops.to(t, hidden_states, "float32")))
+    hidden_states = ops.mul(t, hidden_states, ops.rsqrt(t, ops.add_constant(t, variance)), "normalized")
+    hidden_states = ops.to(t, hidden_states, weight.dtype)
+    out = ops.mul(t, weight, hidden_states, "normalized and scaled", hidden_states.shape)
+    t.scope = before
+    return out

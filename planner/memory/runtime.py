@@ -37,7 +37,7 @@ class DeviceBytes:
 
 
 #: Families whose forward reshapes the token ids, so that the counted steps see them (profiler/storages.py).
-_RESHAPED_IDS = frozenset({"gpt2", "opt"})
+_RESHAPED_IDS = frozenset({"gpt2", "opt", "t5", "mt5"})
 
 
 def batch_bytes(device: str, model_type: str, padded: bool, batch: Number, length: Number) -> Number:

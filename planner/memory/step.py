@@ -160,12 +160,14 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
     names = [*(linear.name for linear in block.linears), *(tensor.name for tensor in block.tensors)]
     adapted = frozenset(n for n in names if prefix + n in setup.adapted)
     quantized = frozenset(n for n in names if prefix + n in setup.quantized)
+    reaches_encoder = base.train_base or base.hooked_embeddings or any(n.startswith("encoder.") for n in setup.adapted)
     # what a layer's graph does not depend on takes one value, so that alike layers share a tape
     return replace(
         base,
         block=shape,
         adapted=adapted,
         quantized=quantized,
+        encoder_requires_grad=reaches_encoder or not shape.cross,
         window_mask=window_mask,
         adapter_dropout=base.adapter_dropout and bool(adapted),
         adapter_dtype=setup.adapter_dtype if adapted else setup.kept_dtype,

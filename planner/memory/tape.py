@@ -27,7 +27,7 @@ Key = tuple[str, Category, Monomial]
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "bool": 1, "uint8": 1, "complex64": 8}
 
 #: Leaves that are tensors of one step, no parameters: no earlier step has left a gradient in them.
-STEP_LEAVES = ("checkpoint.input", "embeddings")
+STEP_LEAVES = ("checkpoint.input", "embeddings", "decoder embeddings", "cross bias")
 
 
 Group = tuple[Category, Monomial, int]
@@ -167,7 +167,8 @@ class Tape:
 
     observed: a TorchDispatchMode follows the run, as profiler.measure does on the CPU: isTensorSubclassLike is then
     true of every tensor, and autograd adds gradients up out of place.
-    tied: the leaf with two uses, embedding and head: its gradient is added to an earlier step's when both are there.
+    tied: the leaf with several uses, embeddings and head: its gradient is added to an earlier step's when all of
+    uses_of_tied are there.
     """
 
     def __init__(self, phase: str = "forward", gradients_exist: bool = False):
@@ -180,11 +181,12 @@ class Tape:
         self.category: Category = "workspace"
         self.grad_enabled = True
         self.gradients: dict[str, Value] = {}
-        self.tied = ""
+        self.tied, self.uses_of_tied = "", 0
         self.autocast: str | None = None
         self.cast_cache: dict[str, Value] = {}
         self._rising = False
         self._nodes = 0
+        self._received: list[list[Value | None]] = []
         self._packing: Frame | None = None
         self._unpacking: tuple[Frame, list[int]] | None = None
         self._shapes: dict[Shape, tuple[Monomial, int]] = {}
@@ -343,7 +345,7 @@ class Tape:
 
         def backward(grad: Value, saved: Value) -> tuple[Value | None]:
             received: list[Value | None] = []
-            leaf = Value(saved.storage, saved.shape, saved.dtype, requires_grad=True, node=_receiver(received))
+            leaf = Value(saved.storage, saved.shape, saved.dtype, requires_grad=True, node=receiver(received))
             again = function(leaf, *args)
             self.cast_cache.clear()
             node = again.node
@@ -366,7 +368,7 @@ class Tape:
     # -- backward ------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def buffer(node: Node, index: int, grad: Value | None) -> list[Value | None]:
+    def _buffer(node: Node, index: int, grad: Value | None) -> list[Value | None]:
         buffer: list[Value | None] = [None] * node.num_outputs
         buffer[index] = grad
         return buffer
@@ -375,9 +377,29 @@ class Tape:
         """The input of a part taped on its own, and the list that will receive its gradient."""
         value = self.allocate(shape, dtype, label)
         received: list[Value | None] = []
+        self._received.append(received)
         if requires_grad:
-            value.requires_grad, value.node = True, _receiver(received)
+            value.requires_grad, value.node = True, receiver(received)
         return value, received
+
+    def forget_received(self) -> None:
+        """Let go of the gradients that boundaries have received."""
+        for received in self._received:
+            received.clear()
+
+    def run_backward_from(self, begins: list[tuple[Value, Value]]) -> None:
+        """Run backward from values and their gradients; the gradients of leaves are dropped when it is over."""
+        buffers: dict[Node, list[Value | None]] = {}
+        leaves = []
+        for value, grad in begins:
+            if value.node is not None:
+                buffers.setdefault(value.node, [None] * value.node.num_outputs)[value.index] = grad
+            elif value.leaf is not None:
+                leaves.append(value.leaf)
+                self.gradients[value.leaf] = grad
+        self.run_backward(buffers)
+        for leaf in leaves:
+            del self.gradients[leaf]
 
     def run_backward(self, buffers: dict[Node, Any]) -> None:
         while buffers:
@@ -399,7 +421,7 @@ class Tape:
                     if edge.leaf is not None:
                         self.accumulate_grad(edge.leaf, grad)
                 elif edge.node not in buffers:
-                    buffers[edge.node] = self.buffer(edge.node, edge.index, grad)
+                    buffers[edge.node] = self._buffer(edge.node, edge.index, grad)
                 else:
                     self._accumulate(buffers[edge.node], edge.index, grad)
                 grad = None
@@ -448,15 +470,20 @@ class Tape:
         self.gradients[leaf] = grad
 
     def _add_tied(self, leaf: str, grad: Value) -> None:
-        """The input buffer of AccumulateGrad: the first gradient waits there for the second."""
+        """The input buffer of AccumulateGrad: gradients wait there, added up, for that of the last use."""
         waiting = self.gradients.pop(leaf, None)
-        if waiting is None:
+        if waiting is not None:
+            buffer: list[Value | None] = [waiting]
+            del waiting
+            self._accumulate(buffer, 0, grad)
+            (added,) = buffer
+            assert added is not None
+            grad = added
+        self.uses_of_tied -= 1
+        if self.uses_of_tied > 0:
             self.gradients[leaf] = grad
-            return
-        buffer: list[Value | None] = [waiting]
-        del waiting
-        self._accumulate(buffer, 0, grad)
-        self._add_to_leaf(leaf, grad)
+        else:
+            self._add_to_leaf(leaf, grad)
 
     def _add_to_leaf(self, leaf: str, grad: Value) -> None:
         """A second gradient of one backward is added in the input buffer, to an earlier step's always in place."""
@@ -467,7 +494,7 @@ class Tape:
             self.gradients[leaf] = total
 
 
-def _receiver(received: list[Value | None]) -> Node:
+def receiver(received: list[Value | None]) -> Node:
     """What stands before a graph: it runs last, with the sum of all gradients that reach it."""
 
     def backward(grad: Value | None) -> tuple[Value | None, ...]:

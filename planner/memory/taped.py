@@ -78,7 +78,7 @@ def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     """Run one layer forward and backward on a tape."""
     t = Tape("forward", s.gradients_exist)
     c = Context(t, s)
-    hidden, received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "layer input")
+    hidden, _ = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "layer input")
     given = family.given(c) if s.block.shares else {}
     out, handed = _run_forward(t, c, family.layer, hidden, given)
     del hidden
@@ -95,21 +95,24 @@ def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     forward, t.phase = t.cut(), "backward"
     handed = {}
     _backward(t, begins)
-    received.clear()
+    t.forget_received()
     left = Live(t.live)
     leaves.clear()
     return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.cut()))
 
 
 def _run_forward(t: Tape, c: Context, layer: Callable[..., Any], hidden: Value, given: Handed) -> tuple[Value, Handed]:
-    args = (given,) if c.structure.block.shares else ()
-    if c.structure.checkpointing == "none":
+    checkpointing, shares = c.structure.checkpointing, c.structure.block.shares
+    if checkpointing == "reentrant" and shares:
+        return sharing.checkpoint_reentrant(t, lambda h, g: layer(c, h, g), hidden, given)
+    args = (given,) if shares else ()
+    if checkpointing == "none":
         made = layer(c, hidden, *args)
-    elif c.structure.checkpointing == "reentrant":
+    elif checkpointing == "reentrant":
         made = t.checkpoint_reentrant(lambda h: layer(c, h), hidden)
     else:
         made = t.checkpoint(layer, c, hidden, *args)
-    return made if c.structure.block.shares else (made, {})
+    return made if shares else (made, {})
 
 
 def _backward(t: Tape, begins: list[tuple[Value, str]]) -> None:
@@ -119,7 +122,7 @@ def _backward(t: Tape, begins: list[tuple[Value, str]]) -> None:
         value.storage = None
         grad = t.allocate(value.shape, value.dtype, f"gradient of {name}")
         if value.node is not None:
-            buffers[value.node] = Tape.buffer(value.node, value.index, grad)
+            buffers.setdefault(value.node, [None] * value.node.num_outputs)[value.index] = grad
         elif value.leaf is not None:
             t.accumulate_grad(value.leaf, grad)
         del grad
@@ -149,11 +152,12 @@ def _without(t: Tape, *values: Value) -> Live:
 def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
     """Run the model around its layers: what comes before each stack, then head and loss, and all of it backward."""
     t = Tape("forward", s.gradients_exist)
-    t.tied = "head.weight" if s.tied and s.train_base else ""
+    between = getattr(family, "BETWEEN", ())
+    t.tied, t.uses_of_tied = "head.weight" if s.tied else "embed_tokens.weight", 1 + len(between) + s.tied
     c = Context(t, s)
     starts = [_start(t, c, family.embed(c))]
-    for between in getattr(family, "BETWEEN", ()):
-        starts.append(_start(t, c, *between(c, _last_hidden_states(t, c, starts[-1]))))
+    for enter in between:
+        starts.append(_start(t, c, *enter(c, _last_hidden_states(t, c, starts[-1]))))
     loss = family.loss(c, _last_hidden_states(t, c, starts[-1]))
     t.mark()
     t.cast_cache.clear()
@@ -212,8 +216,8 @@ def _entry(t: Tape, contexts: list[Context], start: _Start) -> Entry:
     """Run what stands before a stack backward."""
     shared_backward = _without(t, *[grad for grad in start.received if grad is not None])
     (c,) = contexts
-    if c.structure.checkpointing != "reentrant":  # CheckpointFunction holds its arguments with the graph
-        c.end_stack_backward()
+    if c.structure.checkpointing != "reentrant" or c.structure.block.shares:
+        c.end_stack_backward()  # else the function that CheckpointFunction calls holds masks and tables with the graph
     del c
     start.received.clear()
     t.phase = "backward embedding"

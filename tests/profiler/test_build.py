@@ -63,6 +63,15 @@ def test_without_the_upcast_the_rest_stays_in_16_bits() -> None:
     assert loaded_bytes(upcast) - loaded_bytes(plain) == 2 * REST
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_head_that_the_checkpoint_holds_is_not_tied(device: str) -> None:
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 1, "num_heads": 4, "vocab_size": 100}
+    tied, untied = (
+        built("full", device, model={"model_type": "t5", **sizes, "tie_word_embeddings": tie}) for tie in (True, False)
+    )
+    assert count_parameters(untied)[0] - count_parameters(tied)[0] == 100 * 32
+
+
 def test_a_meta_build_leaves_nothing_behind_for_a_real_one() -> None:
     built("qlora", "meta")
     assert all(tensor.device.type == "cpu" for _, tensor in loaded_tensors(built("qlora")))

@@ -33,6 +33,8 @@ FAMILIES = {
     "qwen3_vl": "qwen3_vl",
     "qwen3_vl_moe": "qwen3_vl_moe",
     "mllama": "mllama",
+    "t5": "t5",
+    "mt5": "t5",
     "internlm3": "llama",
 }
 

@@ -1,4 +1,4 @@
-"""Random requests: small and large configs of the 19 families, models of the catalogue, every setting."""
+"""Random requests: small and large configs of the mirrored families, models of the catalogue, every setting."""
 
 import os
 from collections.abc import Callable
@@ -16,6 +16,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 HEAD_DIMS = (8, 16, 32, 64, 128)
 VOCABULARIES = st.one_of(st.integers(17, 5_000), st.integers(5_000, 300_000))
+DROPOUTS = st.sampled_from((0.0, 0.1))
 #: PEFT refuses to adapt all linears of these (tests/planner/memory/test_peft_counts.py).
 NO_ALL_LINEAR = ("mamba", "nemotron_h")
 CATALOGUE = tuple(row.id for row in list_models() if row.model_type not in NO_ALL_LINEAR)
@@ -158,7 +159,19 @@ def falcon(draw: Draw) -> Fields:
     }
 
 
+def t5(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    hidden = draw(st.sampled_from((heads * head_dim, 64)))
+    return {
+        **{"d_model": hidden, "d_kv": head_dim, "num_heads": heads, "d_ff": draw(st.integers(8, 4 * hidden))},
+        **{"num_layers": layers, "num_decoder_layers": draw(st.integers(1, 6)), "vocab_size": draw(VOCABULARIES)},
+        **{"feed_forward_proj": draw(st.sampled_from(("relu", "gated-gelu"))), "dropout_rate": draw(DROPOUTS)},
+        "tie_word_embeddings": draw(st.booleans()),
+    }
+
+
 FAMILIES: dict[str, Callable[[Draw], Fields]] = {
+    "t5": t5,
     "llama": biased,
     "mistral": windowed,
     "qwen2": llama_like,
