@@ -181,7 +181,7 @@ class Tape:
         self.category: Category = "workspace"
         self.grad_enabled = True
         self.gradients: dict[str, Value] = {}
-        self.tied, self.uses_of_tied = "", 0
+        self.tied, self.uses_of_tied = "", 2
         self.autocast: str | None = None
         self.cast_cache: dict[str, Value] = {}
         self._rising = False
