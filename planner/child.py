@@ -21,7 +21,7 @@ from typing import Any, Literal
 from planner.errors import PlannerError
 
 #: What the profiler needs besides the planner, as pip names them.
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "psutil")
 ROOT = Path(__file__).resolve().parents[1]
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 3.0

@@ -33,7 +33,17 @@ LAYERS = (
         "side_by_side",
         "runs",
     },
-    {"report", "report_levels", "report_evidence", "report_bands", "report_profile", "report_find"},
+    {
+        "report",
+        "report_levels",
+        "report_evidence",
+        "report_bands",
+        "report_profile",
+        "report_find",
+        "report_suite",
+        "report_chart",
+        "report_calibration",
+    },
     {"cli", "__main__"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

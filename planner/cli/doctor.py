@@ -1,4 +1,4 @@
-"""``doctor``: what is installed and found on this machine, without importing any of it."""
+"""``doctor``: what is installed and found on this machine; torch is asked in a child, and is not needed."""
 
 import platform
 import subprocess
@@ -11,14 +11,16 @@ import click
 from planner import __version__
 from planner.catalog import find_gpu
 from planner.catalog.tables import read_table
+from planner.cli.doctor_devices import blocks as device_blocks
+from planner.cli.doctor_devices import find_devices, missing
 from planner.cli.options import json_option
 from planner.cli.output import print_json, print_report
 from planner.errors import UnknownGpuError
-from planner.report import Column, Table, Text
+from planner.report import Block, Column, Table, Text
 from planner.units import MIB, format_gib
 
 _LIGHT = ("click", "pydantic", "rich", "numpy", "pandas", "plotly", "streamlit")
-_PROFILER = ("torch", "transformers", "peft", "bitsandbytes", "accelerate")
+_PROFILER = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "psutil")
 _DATA = {"models": ("models/index.csv", "checked"), "gpus": ("gpus.csv", "as_of"), "prices": ("prices.csv", "as_of")}
 _QUERY = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
 
@@ -26,14 +28,18 @@ _QUERY = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--forma
 @click.command("doctor")
 @json_option
 def command(as_json: bool) -> None:
-    """What is installed and found: Python, packages, GPUs (through nvidia-smi), and how old the data is."""
+    """What is installed and found: Python, packages, devices to measure on, what is missing, how old the data is."""
+    devices, problem = find_devices()
+    gpus = _gpus()
     found = {
         "tunebudget": __version__,
         "python": platform.python_version(),
         "executable": sys.executable,
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in (*_LIGHT, *_PROFILER)},
-        "gpus": _gpus(),
+        "gpus": gpus,
+        "devices": devices,
+        "missing": missing(devices, gpus, problem),
         "data": {name: _data(*where) for name, where in _DATA.items()},
     }
     if as_json:
@@ -72,7 +78,7 @@ def _data(table: str, date_column: str) -> dict[str, Any]:
     return {"rows": len(read_table(table).rows), "oldest": dates[0], "newest": dates[-1]}
 
 
-def _blocks(found: dict[str, Any]) -> list[Text | Table]:
+def _blocks(found: dict[str, Any]) -> list[Block]:
     packages = tuple((name, installed or _missing(name)) for name, installed in found["packages"].items())
     data = tuple((name, f"{d['rows']:,}", d["oldest"], d["newest"]) for name, d in found["data"].items())
     dates = (Column("table"), Column("rows", "number"), Column("oldest"), Column("newest"))
@@ -80,6 +86,7 @@ def _blocks(found: dict[str, Any]) -> list[Text | Table]:
         Text(f"TuneBudget {found['tunebudget']}, Python {found['python']}, {found['platform']}"),
         Table("Packages", (Column("package"), Column("version")), packages),
         *_gpu_blocks(found["gpus"]),
+        *device_blocks(found["devices"], found["missing"]),
         Table("Data", dates, data),
     ]
 
@@ -90,7 +97,7 @@ def _missing(package: str) -> str:
     return "not installed (pip install -e .)"
 
 
-def _gpu_blocks(gpus: list[dict[str, Any]]) -> list[Text | Table]:
+def _gpu_blocks(gpus: list[dict[str, Any]]) -> list[Block]:
     if not gpus:
         return [Text("No NVIDIA GPU found (nvidia-smi is missing or shows none): planning needs none.")]
     rows = tuple(

@@ -21,10 +21,17 @@ from planner.schema import PlanRequest
 @click.option("--request", "request_file", metavar="FILE", help="A request as JSON; - is standard input.")
 @click.option("--batch", "batch_file", metavar="FILE", help="One JSON request a line; - is standard input.")
 @click.option("--trace", "by_trace", is_flag=True, help="Take the tensors' bytes from a trace, for any model_type.")
+@click.option("--calibrated", is_flag=True, help="With this machine's own constants, as `calibrate --write` kept them.")
 @request_options()
 @json_option
 def command(
-    model: str | None, request_file: str | None, batch_file: str | None, by_trace: bool, as_json: bool, **flags: Any
+    model: str | None,
+    request_file: str | None,
+    batch_file: str | None,
+    by_trace: bool,
+    calibrated: bool,
+    as_json: bool,
+    **flags: Any,
 ) -> int:
     """The whole estimate: every term of memory, the timeline of a step, and the verdict on a card.
 
@@ -37,12 +44,16 @@ def command(
     """
     fields = request_fields(flags) | ({} if model is None else {"model": model})
     if batch_file is not None:
-        _only_batch(fields, request_file, by_trace)
+        _only_batch(fields, request_file, by_trace, calibrated)
         from planner.cli.batch import run_batch
 
         return run_batch(batch_file)
     request = request_of(request_file, fields)
     plan = _plan(request, by_trace)
+    if calibrated:
+        from planner.runs.calibrated import on_this_machine
+
+        plan = on_this_machine(request, plan)
     _show(request, plan, as_json)
     return DOES_NOT_FIT if plan.verdict == "does not fit" else FITS
 
@@ -55,10 +66,11 @@ def _plan(request: PlanRequest, by_trace: bool) -> Plan:
     return plan_by_trace(request)
 
 
-def _only_batch(fields: dict[str, Any], request_file: str | None, by_trace: bool) -> None:
-    if fields or request_file is not None or by_trace:
-        given = ", ".join(["--request"] if request_file is not None else ["--trace"] if by_trace else fields)
-        raise RequestError(f"--batch goes alone (given: {given}): each line of its file is a whole request")
+def _only_batch(fields: dict[str, Any], request_file: str | None, by_trace: bool, calibrated: bool) -> None:
+    given = {"--request": request_file is not None, "--trace": by_trace, "--calibrated": calibrated}
+    names = [name for name, is_given in given.items() if is_given] + list(fields)
+    if names:
+        raise RequestError(f"--batch goes alone (given: {', '.join(names)}): each line of its file is a whole request")
 
 
 def _show(request: PlanRequest, plan: Plan, as_json: bool) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from planner.runs.start import Options
 
 #: What `profile` does instead of measuring one request; one at a time.
-MODES = ("list", "show", "export", "import", "delete")
+MODES = ("list", "show", "export", "import", "delete", "suite")
 
 
 @click.command("profile")
@@ -42,6 +42,7 @@ MODES = ("list", "show", "export", "import", "delete")
     flag_value="batch",
     help="Find the largest batch (or length) that really runs here.",
 )
+@click.option("--suite", metavar="FOLDER", help="Run the standard grid; write report.md and report.html there.")
 @click.option("--list", "list_", is_flag=True, help="List the runs of the history.")
 @click.option("--show", metavar="RUN", help="Show one run: the first characters of its name, or last.")
 @click.option("--export", metavar="FILE", help="Write the history as .json or .csv.")
@@ -62,7 +63,11 @@ def command(model: str | None, request_file: str | None, as_json: bool, **flags:
     chosen = [mode for mode, value in modes.items() if value]
     if chosen:
         _alone(chosen, fields, request_file, own["find_batch"])
-        return _mode(chosen[0], modes[chosen[0]], as_json)
+        if modes["suite"]:
+            from planner.cli.profile_suite import suite
+
+            return suite(Path(modes["suite"]), fields.get("device"), options, own["keep"], as_json)
+        return _look(chosen[0], modes[chosen[0]], as_json)
     from planner.cli.profile_run import find_largest, measure
 
     request = request_of(request_file, fields)
@@ -87,13 +92,14 @@ def _options(flags: dict[str, Any]) -> "Options":
 
 
 def _alone(chosen: list[str], fields: dict[str, Any], request_file: str | None, find_batch: str | None) -> None:
-    given = [f"--{mode}" for mode in chosen] + (["--request"] if request_file else []) + list(fields)
+    others = [name for name in fields if not (chosen == ["suite"] and name == "device")]
+    given = [f"--{mode}" for mode in chosen] + (["--request"] if request_file else []) + others
     given += ["--find-batch"] if find_batch else []
     if len(given) > 1:
         raise RequestError(f"--{chosen[0]} goes alone (given: {', '.join(given)})")
 
 
-def _mode(mode: str, value: Any, as_json: bool) -> int:
+def _look(mode: str, value: Any, as_json: bool) -> int:
     from planner.cli import profile_history
 
     ask = {

@@ -21,12 +21,12 @@ REQUEST_FLAGS = frozenset(
 )
 FLAGS = {
     "fit": REQUEST_FLAGS | {"--json"},
-    "plan": REQUEST_FLAGS | {"--json", "--request", "--batch", "--trace"},
+    "plan": REQUEST_FLAGS | {"--json", "--request", "--batch", "--trace", "--calibrated"},
     "trace": REQUEST_FLAGS | {"--json", "--request", "--full", "--compare", "--time-limit"},
     "profile": REQUEST_FLAGS
     | set(
         """--json --request --compare --steps --warmup --seed --num-layers --memory-limit --time-limit --force --keep
-        --find-batch --list --show --export --import --delete""".split()
+        --find-batch --suite --list --show --export --import --delete""".split()
     ),
     "compare": (REQUEST_FLAGS - {"--method"}) | {"--json", "--methods"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
