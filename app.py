@@ -15,6 +15,12 @@ st.navigation(
             default=True,
         ),
         st.Page(
+            "ui/pages/profile.py",
+            title="Profile",
+            icon=":material/speed:",
+            help="Real training steps on this machine: memory and time, measured beside the estimate.",
+        ),
+        st.Page(
             "ui/pages/evidence.py",
             title="Evidence",
             icon=":material/fact_check:",

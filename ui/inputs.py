@@ -50,9 +50,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def sidebar() -> dict[str, Any]:
-    """Draw the inputs; what each of them holds, by key. Those that the method has no use for are left out."""
+def sidebar(page: str) -> dict[str, Any]:
+    """Draw the inputs; what each of them holds, by key. Those that the method has no use for are left out.
+
+    page: its name; whoever comes from another page of the same visit finds the question as it was there.
+    """
     _remember_open_groups()
+    _bring_question(page)
     with st.sidebar:
         values = _question()
         values |= _more()
@@ -63,7 +67,15 @@ def sidebar() -> dict[str, Any]:
         if values["method"] == "qlora":
             values |= _quantization()
         st.button("Start over", icon=":material/restart_alt:", on_click=set_inputs, args=(state.defaults(),))
+    st.session_state["question"] = (page, values)
     return values
+
+
+def _bring_question(page: str) -> None:
+    """Streamlit forgets the inputs of a page that is left: put the question asked there into this page's."""
+    asked_on, values = st.session_state.get("question", (page, {}))
+    if asked_on != page:
+        set_inputs(values)
 
 
 def set_inputs(values: Mapping[str, Any]) -> None:

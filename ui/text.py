@@ -50,6 +50,12 @@ def question(request: PlanRequest, plan: Plan, card_name: str | None) -> str:
     return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES[plan.method]}, {batch}{_where(request, card_name)}"
 
 
+def measured_question(request: PlanRequest) -> str:
+    """The question of a run on this machine: model, method, batch x length; whatever card is asked about elsewhere."""
+    batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
+    return f"{str(request.model).rpartition('/')[2]}, {METHOD_NAMES[request.method]}, {batch}"
+
+
 def _where(request: PlanRequest, card_name: str | None) -> str:
     if card_name is None:
         return ""

@@ -124,9 +124,11 @@ def plan_of(record: Record) -> Plan:
     return estimate(parse_request(record["request"]))
 
 
-def trace_here(record: Record) -> dict[str, Any]:
+def trace_here(record: Record, listener: Listener | None = None) -> dict[str, Any]:
     """The trace of a record's request, in a child.
 
     Raises PlannerError where it cannot be traced.
     """
-    return run_child({"level": "trace", "name": record["model"], "request": record["request"], "full": False})
+    task = {"level": "trace", "name": record["model"], "request": record["request"], "full": False}
+    follow = listener or Listener()
+    return run_child(task, follow.on_progress, should_stop=follow.should_stop)

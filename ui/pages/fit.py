@@ -14,7 +14,7 @@ st.caption(
 )
 sections.examples()
 
-values = sidebar()
+values = sidebar("fit")
 try:
     request, result = ask(values)
 except PlannerError as error:

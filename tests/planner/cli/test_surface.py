@@ -80,7 +80,10 @@ def test_the_flags_are_these(name: str) -> None:
 @pytest.mark.parametrize("name", ["fit", "plan", "compare"])
 def test_no_flag_repeats_a_default_of_the_schema(name: str) -> None:
     given = command(name).make_context(name, ["gpt2"]).params
-    assert {key for key, value in given.items() if value not in (None, ())} - {"by_trace"} == {"model", "as_json"}
+    assert {key for key, value in given.items() if value not in (None, ())} - {"by_trace", "calibrated"} == {
+        "model",
+        "as_json",
+    }
 
 
 @pytest.mark.parametrize("name", FLAGS)

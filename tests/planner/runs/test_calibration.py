@@ -7,7 +7,7 @@ import pytest
 from planner.estimate import estimate
 from planner.report_calibration import calibration_report
 from planner.runs import calibration
-from planner.runs.calibrated import calibrate_plan, calibrated_estimate, choose
+from planner.runs.calibrated import calibrate_plan, choose, on_this_machine
 from planner.runs.calibration import CalibrationError
 from tests.planner.runs.samples import MIB, record, request
 
@@ -74,7 +74,7 @@ def test_a_calibrated_plan_says_so_and_adds_up() -> None:
 
 def test_the_file_keeps_one_calibration_a_device(data_folder: Path) -> None:
     with pytest.raises(CalibrationError, match="none yet"):
-        calibrated_estimate(request())
+        on_this_machine(request(), estimate(request()))
     (found,) = calibration.fit(RUNS)
     other = found.model_copy(update={"name": "Other CPU"})
     calibration.write([found, other])
@@ -82,7 +82,7 @@ def test_the_file_keeps_one_calibration_a_device(data_folder: Path) -> None:
     path = calibration.write([newer])
     assert path.parent == data_folder
     assert calibration.load() == [other, newer]
-    assert calibrated_estimate(request()).runtime_bytes == found.runtime_bytes
+    assert on_this_machine(request(), estimate(request())).runtime_bytes == found.runtime_bytes
     path.write_text("[{}]")
     with pytest.raises(CalibrationError, match="is no calibration"):
         calibration.load()

@@ -10,6 +10,7 @@ from planner.runs.guard import PROCESS_BYTES, may_start, needed_bytes
 from planner.runs.here import choose_device, notes_here, request_here
 from planner.runs.machine import RESERVE_BYTES, Watch, available_bytes, process_bytes
 from planner.runs.shallow import cut_layers, depth_of
+from planner.schema import parse_request
 from tests.planner.runs.samples import HOST, TINY, request
 
 DEEP = TINY | {"num_hidden_layers": 40, "hidden_size": 512, "intermediate_size": 2048}

@@ -1,0 +1,40 @@
+"""The Profile page's sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from planner.child import Progress
+from planner.units import format_gib
+
+#: Why a run that ended without an answer is no fault of the page, and what to do next.
+NEXT_STEPS: dict[str, str] = {
+    "out of memory": "Measure fewer layers, a smaller batch or a shorter length.",
+    "memory limit": "Measure fewer layers, a smaller batch or a shorter length.",
+    "killed": "Measure fewer layers, a smaller batch or a shorter length.",
+    "time limit": "Measure fewer layers or steps, or allow more time.",
+    "disk full": "Free some space and start again.",
+    "library": "tunebudget doctor shows what is installed.",
+}
+
+
+def progress_line(progress: Progress | None) -> tuple[float, str]:
+    """How far a run is, from 0 to 1, and in words."""
+    if progress is None:
+        return 0.0, "starting the child process"
+    peak = "" if progress.peak_bytes is None else f"; peak so far {format_gib(progress.peak_bytes, 3)} of tensors"
+    return min(progress.done / max(progress.of, 1), 1.0), f"{progress.what}{peak}"
+
+
+def ending(record: Mapping[str, Any]) -> str:
+    """How a run without an answer ended, and what to do."""
+    next_step = NEXT_STEPS.get(record["status"], "")
+    return f"{str(record['error']).rstrip('.')}. {next_step}".strip()
+
+
+def times(record: Mapping[str, Any]) -> str:
+    """Where and how it was measured."""
+    versions = ", ".join(f"{library} {number}" for library, number in record["versions"].items())
+    return (
+        f"Measured on {record['hardware']['name']}: {record['steps']} timed steps with a spread of "
+        f"{record['step_seconds_spread']:.0%}; {versions}; seed {record['settings']['seed']}."
+    )
