@@ -64,7 +64,8 @@ def fit(records: Sequence[Record]) -> list[Calibration]:
     if not fitted:
         raise CalibrationError(
             f"calibrate: the history has no device with {MIN_RUNS} measured runs whose peaks differ by "
-            f"{MIN_SPREAD:g} times: `tunebudget profile --suite FOLDER` makes them"
+            f"{MIN_SPREAD:g} times: `tunebudget profile --suite FOLDER` makes them "
+            "(--published fits the bands to published runs)"
         )
     return fitted
 
