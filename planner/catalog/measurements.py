@@ -29,16 +29,16 @@ def explanations() -> dict[str, ExplanationRow]:
 
 
 @cache
-def framework_stacks() -> dict[tuple[str, str], str]:
-    """The stack that does what a source's framework does, by its name and version there; blank: none does."""
+def frameworks() -> dict[tuple[str, str], FrameworkRow]:
+    """What a source's framework amounts to, by its name and version there."""
     table = read_table(f"{_FOLDER}/frameworks.csv")
     rows = [table.validated(number, FrameworkRow) for number in range(len(table.rows))]
-    return {(row.framework, row.framework_version): row.stack for row in rows}
+    return {(row.framework, row.framework_version): row for row in rows}
 
 
-def stack_of(row: MeasurementRow) -> str:
-    """The stack that a published run ran in, with its version; blank: none of ours."""
-    return framework_stacks()[row.framework, row.framework_version]
+def framework_of(run: MeasurementRow) -> FrameworkRow:
+    """The framework of a published run: its stack with the version (blank: none of ours), and what else it sets."""
+    return frameworks()[run.framework, run.framework_version]
 
 
 @cache

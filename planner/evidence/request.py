@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from planner.catalog import find_gpu
-from planner.catalog.measurements import stack_of
+from planner.catalog.measurements import framework_of
 from planner.catalog.rows.measurement import MeasurementRow
 from planner.errors import RequestError, UnknownGpuError
 from planner.schema import STACKS, PlanRequest, parse_request
@@ -48,7 +48,7 @@ _WORD = re.compile(r"[A-Za-z_0-9.]+")
 
 
 def request_of(row: MeasurementRow, name_stack: bool = True) -> PlanRequest:
-    """The request of a published run; name_stack: say which stack it ran in, where we know that stack.
+    """The request of a published run; name_stack: say which stack it ran in and what its framework sets besides.
 
     Raises RequestError where the source leaves open what a request needs, and where a request cannot say it.
     """
@@ -77,7 +77,8 @@ def request_fields_of(row: MeasurementRow, name_stack: bool = True) -> dict[str,
         "num_nodes": 1,
         "parallelism": _parallelism(row),
     }
-    return fields | _gpu(row.gpu) | _adapters(row) | _quantization(row) | (_stack(row) if name_stack else {})
+    fields |= _gpu(row.gpu) | _adapters(row) | _quantization(row)
+    return fields | (_framework(row, fields) if name_stack else {})
 
 
 def _known(names: dict[str, str], given: str, what: str) -> str:
@@ -156,7 +157,12 @@ def _quantization(row: MeasurementRow) -> dict[str, Any]:
     return {"quantization": settings}
 
 
-def _stack(row: MeasurementRow) -> dict[str, str]:
-    """The stack of the row's framework, where a request knows it."""
-    stack = stack_of(row)
-    return {"stack": stack} if stack.partition("@")[0] in STACKS else {}
+def _framework(row: MeasurementRow, fields: dict[str, Any]) -> dict[str, Any]:
+    """The stack of the row's framework, where a request knows it, and what the framework sets in it besides."""
+    framework = framework_of(row)
+    known = framework.stack.partition("@")[0] in STACKS
+    found: dict[str, Any] = {"stack": framework.stack} if known else {}
+    for name, settings in framework.settings.items():
+        if name in fields:
+            found[name] = fields[name] | settings
+    return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from planner.answer import Certainty, Plan, Verdict
-from planner.catalog.measurements import list_own_runs, list_runs, stack_of
+from planner.catalog.measurements import framework_of, list_own_runs, list_runs
 from planner.catalog.rows.measurement import MeasurementRow, Metric, OwnRow
 from planner.errors import PlannerError
 from planner.estimate import estimate
@@ -136,7 +136,7 @@ def _published(row: MeasurementRow, name_stack: bool) -> Evidence:
         ran_out=row.ran_out,
         refusal=refusal,
         notes=row.notes,
-        stack=stack_of(row).partition("@")[0] or None,
+        stack=framework_of(row).stack.partition("@")[0] or None,
         request=request,
         **_answer(request, plan, field, devices),
     )

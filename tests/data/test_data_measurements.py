@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.catalog.measurements import explanations, framework_stacks, list_own_runs, list_runs
+from planner.catalog.measurements import explanations, frameworks, list_own_runs, list_runs
 from planner.catalog.rows.measurement import MeasurementRow, source_of
 from planner.schema import STACKS
 
@@ -57,8 +57,8 @@ def test_several_devices_are_shared_in_a_named_way_where_the_configuration_is_fu
 
 
 def test_every_framework_has_its_stack_or_none_with_a_reason(runs: list[MeasurementRow]) -> None:
-    assert {(row.framework, row.framework_version) for row in runs} == framework_stacks().keys()
-    assert {stack.partition("@")[0] for stack in framework_stacks().values()} <= {"", *STACKS}
+    assert {(row.framework, row.framework_version) for row in runs} == frameworks().keys()
+    assert {row.stack.partition("@")[0] for row in frameworks().values()} <= {"", *STACKS}
 
 
 def test_every_explanation_is_of_a_run_and_says_who_checked_it(runs: list[MeasurementRow]) -> None:

@@ -111,17 +111,21 @@ class ExplanationRow(Row):
     checked_by: Text
 
 
+def _json_object(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+
+
 class FrameworkRow(Row):
     """A training framework as a source names it, and the stack of ours that does the same; blank: none does."""
 
     framework: Text
     framework_version: str = ""
     stack: str = Field("", description="with the version after @ where memory depends on it")
+    settings: JsonObject = Field({}, description="what this framework sets besides, as fields of a request")
     reason: Text
-
-
-def _json_object(value: object) -> object:
-    return json.loads(value) if isinstance(value, str) else value
 
 
 class OwnRow(Row):
@@ -131,7 +135,7 @@ class OwnRow(Row):
     source: Text = Field(description="the file of tests/golden/ that it stands in")
     program: Text
     versions: Text
-    request: Annotated[dict[str, Any], BeforeValidator(_json_object)]
+    request: JsonObject
     weights_bytes: PositiveInt
     peak_bytes: PositiveInt
     steady_bytes: PositiveInt | None = None

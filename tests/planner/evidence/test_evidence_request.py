@@ -150,3 +150,13 @@ def test_a_published_run_is_asked_in_full() -> None:
     assert (request.model, request.method, request.gpu) == ("meta-llama/Llama-3.1-8B", "lora", "a10g")
     assert (request.per_device_train_batch_size, request.max_length) == (1, 512)
     assert (request.loss, request.gradient_accumulation_steps) == ("chunked", 8)
+
+
+def test_a_framework_brings_its_stack_and_its_own_settings() -> None:
+    """fms-acceleration's plugin prepares a 4-bit model without PEFT's upcast; the baseline leaves it to PEFT."""
+    quantized = {row.framework.rpartition("+ ")[2]: row for row in list_runs() if row.quant == "nf4" and row.max_length}
+    asked = {name: request_fields_of(quantized[name]) for name in ("accelerated-peft-bnb", "baseline-peft-bnb")}
+    assert asked["accelerated-peft-bnb"]["quantization"]["upcast_unquantized"] is False
+    assert asked["baseline-peft-bnb"]["quantization"]["upcast_unquantized"] is True
+    assert asked["baseline-peft-bnb"]["stack"].startswith("transformers@4.4")
+    assert "stack" not in request_fields_of(quantized["accelerated-peft-bnb"], name_stack=False)
