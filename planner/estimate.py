@@ -73,7 +73,7 @@ def compute_memory(request: PlanRequest) -> Memory:
     found = moments(static, step, accumulating, cublas + ids)
     peak = max(found, key=lambda m: m.total)
     certainty = activation_certainty(setup.loss, architecture) if request.num_gpus == 1 else "modelled"
-    band = band_for(request.device, request.num_gpus, certainty, request.stack.partition("@")[0])
+    band = band_for(request, certainty)
     on_device = device_bytes(peak.total, request.device, band)
     return Memory(
         request, stacked.filled, model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu

@@ -1,11 +1,12 @@
 """What a person reads of the bands' fit. Words and tables, no output."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import exp
 from statistics import median
 
 from planner.catalog.rows.band import BandFitRow, BandRow
 from planner.evidence.fit import Fit, HeldOut, coverage
+from planner.evidence.refit import Asked
 from planner.report import Column, Report, Table, Text
 from planner.report_evidence import band_text, percent
 
@@ -28,23 +29,23 @@ _SOURCE_COLUMNS = (
 )
 
 
-def bands_report(summaries: Sequence[BandFitRow], bands: Sequence[BandRow], fitted: Fit) -> Report:
-    """How well the fit holds, on which sources, and the bands themselves."""
+def bands_report(summaries: Sequence[BandFitRow], bands: Sequence[BandRow], fits: Mapping[Asked, Fit]) -> Report:
+    """How well the fits hold, on which sources, and the bands themselves."""
+    cuda = {asked: fitted for (device, asked), fitted in fits.items() if device == "cuda"}
     return (
         *(Text(band_text(summary)) for summary in summaries if summary.device == "cuda"),
-        Text(f"All quantiles are widened by {fitted.widening:g}.", "note"),
-        source_table(fitted),
+        *(source_table(fitted, f"Leave one source out, stack {asked}") for asked, fitted in cuda.items()),
         band_table(bands),
     )
 
 
-def source_table(fitted: Fit) -> Table:
+def source_table(fitted: Fit, title: str) -> Table:
     """Each source's runs in the bands of a fit that has not seen them."""
     groups: dict[str, list[HeldOut]] = {}
     for one in fitted.held_out:
         groups.setdefault(one.run.source, []).append(one)
     rows = [_source(source, runs, fitted.widening) for source, runs in groups.items()]
-    return Table("Leave one source out", _SOURCE_COLUMNS, tuple(rows))
+    return Table(title, _SOURCE_COLUMNS, tuple(rows))
 
 
 def _source(source: str, runs: Sequence[HeldOut], widening: float) -> tuple[str, ...]:

@@ -130,10 +130,12 @@ def band_text(fit: BandFitRow) -> str:
     """What the band's fit says of itself."""
     if fit.coverage is None:
         return f"The band was fitted on {fit.fitted_on} to {fit.runs} runs of one source."
+    which = {"named": " of requests that name their stack", "unnamed": " of requests that name no stack"}
     return (
-        f"The 90% band was fitted on {fit.fitted_on} to {fit.runs} figures of {fit.sources} sources. A fit without the "
-        f"run's source covers {percent(fit.coverage)} of them ({percent(fit.coverage_device)} of reserved memory and "
-        f"nvidia-smi), with a median width of {percent(fit.median_width)}."
+        f"The 90% band{which.get(fit.asked, '')} was fitted on {fit.fitted_on} to {fit.runs} figures of {fit.sources} "
+        f"sources. A fit without the run's source covers {percent(fit.coverage)} of them "
+        f"({percent(fit.coverage_device)} of reserved memory and nvidia-smi), with a median width of "
+        f"{percent(fit.median_width)}."
     )
 
 

@@ -91,7 +91,7 @@ def traced_plan(request: PlanRequest, name: str, model_type: str, fit: Fit, size
     cublas = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
     ids = batch_bytes(request.device, "", request.padding == "padded", batch, length)
     # the bytes of tensors are those of the libraries' own code: as sure as a plan that equals it
-    band = band_for(request.device, request.num_gpus, "exact", request.stack.partition("@")[0])
+    band = band_for(request, "exact")
     on_device = device_bytes(top.total + cublas + ids, request.device, band)
     by_phase = {peak.phase: peak for peak in phases}
     states = by_phase["between_steps"].live["optimizer"]

@@ -29,7 +29,7 @@ def cuda_fit() -> BandFitRow | None:
     """How the fit of the band on cards came out; None where it was never fitted."""
     from planner.catalog.bands import list_band_fits
 
-    return next((fit for fit in list_band_fits() if fit.device == "cuda"), None)
+    return next((fit for fit in list_band_fits() if fit.asked == "named"), None)
 
 
 def choices(found: Sequence[Evidence], name: str) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from planner.catalog.rows import Row
-from planner.catalog.rows.band import BandFitRow, BandRow, BandRunRow
+from planner.catalog.rows.band import UNNAMED, BandFitRow, BandRow, BandRunRow
 from planner.catalog.tables import read_table, write_table
 from planner.errors import CatalogError
 
@@ -16,10 +16,12 @@ _ANY = "any"
 def find_band(device: str, devices: str, certainty: str, stack: str) -> BandRow:
     """The band of this kind of request; where it was not told apart, of the nearest wider kind.
 
-    The stack is given up first, then the number of devices, then the certainty.
+    The stack is given up first (that none is named last), then the certainty, then the number of devices.
     """
     stack = stack.partition("@")[0]
-    for key in ((devices, certainty, stack), (devices, certainty, _ANY), (_ANY, certainty, _ANY), (_ANY, _ANY, _ANY)):
+    chain = ((devices, certainty), (devices, _ANY), (_ANY, certainty), (_ANY, _ANY))
+    of_stack = chain if stack == UNNAMED else chain[:1]
+    for key in (*((*kind, stack) for kind in of_stack), *((*kind, _ANY) for kind in chain)):
         number = _kinds().get((device, *key))
         if number is not None:
             return read_table(_TABLE).validated(number, BandRow)

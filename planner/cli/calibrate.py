@@ -28,7 +28,8 @@ def command(published: bool, write: bool, as_json: bool) -> None:
     """
     if not published:
         return _this_machine(write, as_json)
-    fitted = refit(tuple(band_runs([*score_published(), *score_own()])), date.today())
+    runs = band_runs([*score_published(), *score_own()], score_published(name_stack=False))
+    fitted = refit(tuple(runs), date.today())
     if write:
         write_bands(fitted.bands, fitted.runs, fitted.summaries)
     if as_json:
@@ -36,7 +37,7 @@ def command(published: bool, write: bool, as_json: bool) -> None:
         return
     from planner.report_bands import bands_report
 
-    print_report(bands_report(fitted.summaries, fitted.bands, fitted.fits["cuda"]))
+    print_report(bands_report(fitted.summaries, fitted.bands, fitted.fits))
     note("written to data/bands/" if write else "not written: --write keeps it in data/bands/")
 
 

@@ -8,6 +8,7 @@ import click
 
 from planner.catalog.bands import list_band_fits, list_band_runs
 from planner.catalog.measurements import explanations
+from planner.catalog.rows.band import UNNAMED
 from planner.cli.options import json_option
 from planner.cli.output import note, print_json, print_report
 from planner.errors import RequestError
@@ -46,14 +47,15 @@ def command(by: tuple[GroupName, ...], worst: int, as_json: bool, **only: str | 
 def _show(published: Sequence[Evidence], own: Sequence[Evidence], groups: Sequence[GroupName], worst: int) -> None:
     from planner.report_evidence import evidence_report
 
-    fit = next((fit for fit in list_band_fits() if fit.device == "cuda"), None)
+    fit = next((fit for fit in list_band_fits() if fit.asked == "named"), None)
     print_report(evidence_report(published, own, groups, worst, explanations(), fit))
     note(_state_of_band([*published, *own]))
 
 
 def _state_of_band(found: Sequence[Evidence]) -> str:
     shown = {one.id for one in found}
-    count = moved((run for run in list_band_runs() if run.id in shown), band_runs(found))
+    kept = (run for run in list_band_runs() if run.id in shown and run.stack != UNNAMED)
+    count = moved(kept, band_runs(found))
     if not count:
         return "the band was fitted to these estimates"
     return f"{count} estimates moved since the band was fitted: `tunebudget calibrate --published` fits it anew"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from planner.catalog.rows.band import BandRunRow
+from planner.catalog.rows.band import UNNAMED, BandRunRow
 from planner.evidence.score import Evidence
 
 #: Digits of a kept log ratio.
@@ -11,31 +11,36 @@ _DIGITS = 7
 _MOVED = 0.005
 
 
-def band_runs(found: Iterable[Evidence]) -> Iterator[BandRunRow]:
-    """The runs behind the bands, a device after the other.
+def band_runs(found: Iterable[Evidence], unnamed: Iterable[Evidence] = ()) -> Iterator[BandRunRow]:
+    """The runs behind the bands, a device after the other; unnamed: the same asked without their stack.
 
     Our own CPU runs are of exact answers alone: CPU answers of other certainties take the spread of published tensor
     bytes, which are counted the same way.
     """
     evidence = [one for one in found if one.full and one.log_ratio is not None]
-    yield from (_run(one, "cuda") for one in evidence if one.device == "cuda")
+    yield from (_run(one, "cuda", one.asked_stack) for one in evidence if one.device == "cuda" and one.asked_stack)
+    yield from (_run(one, "cuda", UNNAMED) for one in unnamed if one.full and one.log_ratio is not None)
     yield from (_run(one, "cpu") for one in evidence if one.device == "cpu")
     yield from (_run(one, "cpu") for one in evidence if one.device == "cuda" and _stands_for_cpu(one))
 
 
 def moved(kept: Iterable[BandRunRow], now: Iterable[BandRunRow]) -> int:
     """How many runs' predictions moved, came or went since the bands were fitted to them."""
-    before = {(run.id, run.device): run.log_ratio for run in kept}
-    after = {(run.id, run.device): run.log_ratio for run in now}
+    before = {_key(run): run.log_ratio for run in kept}
+    after = {_key(run): run.log_ratio for run in now}
     same = [key for key in before.keys() & after.keys() if abs(before[key] - after[key]) < _MOVED]
     return len(before.keys() | after.keys()) - len(same)
+
+
+def _key(run: BandRunRow) -> tuple[str, str, bool]:
+    return run.id, run.device, run.stack == UNNAMED
 
 
 def _stands_for_cpu(one: Evidence) -> bool:
     return one.level == "tensors" and one.num_gpus == 1 and one.certainty != "exact"
 
 
-def _run(one: Evidence, device: str) -> BandRunRow:
+def _run(one: Evidence, device: str, stack: str = UNNAMED) -> BandRunRow:
     assert one.log_ratio is not None
     return BandRunRow.model_validate(
         {
@@ -44,7 +49,7 @@ def _run(one: Evidence, device: str) -> BandRunRow:
             "device": device,
             "devices": "one" if one.num_gpus == 1 else "several",
             "certainty": one.certainty,
-            "stack": (one.asked_stack or "transformers").partition("@")[0],
+            "stack": stack.partition("@")[0],
             "level": one.level,
             "log_ratio": round(one.log_ratio, _DIGITS),
         }

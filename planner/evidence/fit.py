@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from planner.catalog.rows.band import BandRunRow
+from planner.catalog.rows.band import UNNAMED, BandRunRow
 
 COVERAGE = 0.90
 #: Runs of the next wider kind that weigh as much as one kind's own.
@@ -79,7 +79,10 @@ class HeldOut:
 
 
 def fit(runs: Sequence[BandRunRow]) -> Fit:
-    """The bands of these runs, which must be of one device. What is counted on a CPU is not widened."""
+    """The bands of these runs, which must be of one device and asked in one way: with their stack, or without.
+
+    What is counted on a CPU is not widened.
+    """
     held_out = tuple(_leave_each_source_out(runs)) if runs[0].device == "cuda" else ()
     widening = _widening(held_out)
     bands = tuple(_band(runs, kind, widening) for kind in _kinds(runs))
@@ -96,6 +99,8 @@ def kinds_of(run: BandRunRow) -> tuple[Kind, ...]:
     """The kinds that a run belongs to, from the widest to its own. On a CPU only the certainty tells runs apart."""
     if run.device == "cpu":
         return (ANY, ANY, ANY), (ANY, run.certainty, ANY)
+    if run.stack == UNNAMED:
+        return (ANY, ANY, UNNAMED), (run.devices, ANY, UNNAMED), (run.devices, run.certainty, UNNAMED)
     return (
         (ANY, ANY, ANY),
         (run.devices, ANY, ANY),

@@ -7,8 +7,11 @@ from datetime import date
 from itertools import groupby
 
 from planner import __version__
-from planner.catalog.rows.band import BandFitRow, BandRow, BandRunRow
+from planner.catalog.rows.band import UNNAMED, BandFitRow, BandRow, BandRunRow
 from planner.evidence.fit import Fit, Quantiles, coverage, fit
+
+#: A device, and whether requests name their stack: "named", "unnamed" or "any".
+Asked = tuple[str, str]
 
 #: Digits of a kept quantile.
 _DIGITS = 5
@@ -16,20 +19,30 @@ _DIGITS = 5
 
 @dataclass(frozen=True, slots=True)
 class Refit:
-    """What is kept in data/bands/, and the fit of each device behind it."""
+    """What is kept in data/bands/, and the fits behind it, by device and by how runs were asked."""
 
     bands: tuple[BandRow, ...]
     runs: tuple[BandRunRow, ...]
     summaries: tuple[BandFitRow, ...]
-    fits: dict[str, Fit]
+    fits: dict[Asked, Fit]
 
 
 def refit(runs: Sequence[BandRunRow], today: date) -> Refit:
-    """Fit each device's runs; runs of one device must stand together."""
-    fits = {device: fit(list(group)) for device, group in groupby(runs, key=lambda run: run.device)}
-    bands = [row for device, fitted in fits.items() for row in _band_rows(device, fitted)]
-    summaries = [_summary(device, fitted, runs, today) for device, fitted in fits.items()]
+    """Fit each device's runs, and apart from each other those that name their stack and those that do not.
+
+    Runs of one fit must stand together.
+    """
+    groups = {asked: list(group) for asked, group in groupby(runs, key=_asked)}
+    fits = {asked: fit(group) for asked, group in groups.items()}
+    bands = [row for (device, _), fitted in fits.items() for row in _band_rows(device, fitted)]
+    summaries = [_summary(asked, fits[asked], group, today) for asked, group in groups.items()]
     return Refit(tuple(bands), tuple(runs), tuple(summaries), fits)
+
+
+def _asked(run: BandRunRow) -> Asked:
+    if run.device == "cpu":
+        return run.device, "any"
+    return run.device, "unnamed" if run.stack == UNNAMED else "named"
 
 
 def _band_rows(device: str, fitted: Fit) -> list[BandRow]:
@@ -48,8 +61,7 @@ def _rounded_outwards(quantiles: Quantiles) -> list[float]:
     return [value / 10**_DIGITS for value in (math.floor(low), *map(round, inner), math.ceil(high))]
 
 
-def _summary(device: str, fitted: Fit, runs: Sequence[BandRunRow], today: date) -> BandFitRow:
-    own = [run for run in runs if run.device == device]
+def _summary(asked: Asked, fitted: Fit, runs: Sequence[BandRunRow], today: date) -> BandFitRow:
     shown_by_device = [one for one in fitted.held_out if one.run.level == "device"]
     figures = {
         "coverage": fitted.coverage,
@@ -58,11 +70,12 @@ def _summary(device: str, fitted: Fit, runs: Sequence[BandRunRow], today: date) 
     }
     return BandFitRow.model_validate(
         {
-            "device": device,
+            "device": asked[0],
+            "asked": asked[1],
             "fitted_on": today,
             "tool_version": __version__,
-            "runs": len(own),
-            "sources": len({run.source for run in own}),
+            "runs": len(runs),
+            "sources": len({run.source for run in runs}),
             "widening": fitted.widening,
         }
         | {name: None if value is None else round(value, 4) for name, value in figures.items()}

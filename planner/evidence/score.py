@@ -33,7 +33,7 @@ class Evidence:
     """One measured figure beside what the planner says; predicted is None where it refuses, refusal says why.
 
     run is the same for all figures of one run. stack is what the source's framework amounts to, asked_stack what was
-    asked for: they differ where our stacks do not know it. Bytes are those of the source's scope. measured_bytes of a
+    asked for: None where no stack was named. Bytes are those of the source's scope. measured_bytes of a
     run that ran out is the card's size: it needed more. low_bytes and high_bytes are the answer's band on
     device_bytes, scaled to the figure that was measured.
     """
@@ -199,7 +199,7 @@ def _answer(request: PlanRequest | None, plan: Plan | None, field: str, devices:
     predicted = getattr(plan, field)
     scale = devices * predicted / plan.device_bytes
     return {
-        "asked_stack": request.stack,
+        "asked_stack": request.stack if request.names_stack else None,
         "gpu": plan.gpu,
         "predicted_bytes": predicted * devices,
         "low_bytes": int(plan.low_bytes * scale),

@@ -10,6 +10,8 @@ from math import erf, exp, log, sqrt
 
 from planner.answer import Certainty
 from planner.catalog.bands import find_band
+from planner.catalog.rows.band import UNNAMED
+from planner.schema import PlanRequest
 
 #: Standard normal quantiles at 5, 25, 50, 75 and 95%.
 NORMAL_QUANTILES = (-1.6448536269514722, -0.6744897501960817, 0.0, 0.6744897501960817, 1.6448536269514722)
@@ -40,6 +42,7 @@ class Band:
         return start + (log_ratio - below) / (above - below) * (end - start)
 
 
-def band_for(device: str, num_gpus: int, certainty: Certainty, stack: str) -> Band:
+def band_for(request: PlanRequest, certainty: Certainty) -> Band:
     """The band of this kind of request."""
-    return Band(find_band(device, "several" if num_gpus > 1 else "one", certainty, stack).quantiles)
+    devices, stack = "several" if request.num_gpus > 1 else "one", request.stack if request.names_stack else UNNAMED
+    return Band(find_band(request.device, devices, certainty, stack).quantiles)

@@ -10,6 +10,9 @@ from planner.catalog.rows import Row, Text
 
 Devices = Literal["one", "several"]
 
+#: In the place of a stack: the request names none, so that several readings of its fields are open.
+UNNAMED = "unnamed"
+
 
 class BandRow(Row):
     """One kind of request in data/bands/bands.csv: quantiles of log(measured / predicted). "any": not told apart."""
@@ -57,6 +60,7 @@ class BandFitRow(Row):
     """How the fit of one device's bands came out (data/bands/fit.csv)."""
 
     device: Literal["cuda", "cpu"]
+    asked: Literal["named", "unnamed", "any"] = Field(description="requests that name their stack, or none")
     fitted_on: date
     tool_version: Text
     runs: NonNegativeInt

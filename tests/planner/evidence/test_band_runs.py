@@ -21,6 +21,12 @@ def test_the_version_of_a_stack_is_no_kind_of_its_own() -> None:
     assert (run.stack, run.devices) == ("trl", "several")
 
 
+def test_runs_asked_without_their_stack_are_a_kind_of_their_own() -> None:
+    named, unnamed = band_runs([row("a", 110)], [row("a", 120, asked_stack=None)])
+    assert (named.stack, unnamed.stack) == ("litgpt", "unnamed")
+    assert list(band_runs([row("no stack of ours", 110, asked_stack=None)])) == []
+
+
 def test_published_tensor_bytes_stand_for_cpu_answers_that_are_not_exact() -> None:
     found = [row("modelled", 110, certainty="modelled"), row("exact", 110), row("own", 100, device="cpu", origin="own")]
     assert [(run.id, run.device) for run in band_runs(found)] == [

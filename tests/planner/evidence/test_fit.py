@@ -92,6 +92,15 @@ def test_runs_and_sources_are_counted_by_kind() -> None:
     assert counts["several", "modelled", "litgpt"] == (7, 1)
 
 
+def test_runs_without_a_named_stack_have_kinds_of_their_own() -> None:
+    bands = fit(noise(5, 0.1, "a", 1, stack="unnamed") + noise(5, 0.1, "b", 2, stack="unnamed")).bands
+    assert [band.kind for band in bands] == [
+        ("any", "any", "unnamed"),
+        ("one", "any", "unnamed"),
+        ("one", "exact", "unnamed"),
+    ]
+
+
 def test_cpu_runs_are_told_apart_by_certainty_alone_and_not_drawn_together() -> None:
     exact = [run(k * 1e-6, "own", device="cpu") for k in range(-20, 21)]
     wide = [run(k * 1e-2, "a", device="cpu", certainty="modelled") for k in range(-20, 21)]

@@ -7,6 +7,7 @@ import pytest
 
 from planner.catalog.bands import find_band, list_bands
 from planner.memory.band import NORMAL_QUANTILES, Band, band_for
+from planner.schema import parse_request
 
 #: A log-normal error of 10%: then every quantile lies on one line, and the chance is the normal distribution's.
 SIGMA = 0.1
@@ -47,7 +48,10 @@ def test_every_kind_of_request_has_a_band() -> None:
     for device in ("cuda", "cpu"):
         for certainty in ("exact", "modelled", "fitted"):
             for num_gpus in (1, 8):
-                assert band_for(device, num_gpus, certainty, "transformers").quantiles  # type: ignore[arg-type]
+                for stack in ({}, {"stack": "trl"}):
+                    cards = {"num_gpus": num_gpus, "parallelism": {"strategy": "ddp" if num_gpus > 1 else "none"}}
+                    asked = parse_request({"model": "gpt2", "method": "full", "device": device} | cards | stack)
+                    assert band_for(asked, certainty).quantiles  # type: ignore[arg-type]
 
 
 def test_a_stack_that_was_not_told_apart_takes_the_wider_kind() -> None:
