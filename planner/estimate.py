@@ -13,6 +13,7 @@ from planner.memory.inventory import Setup
 from planner.memory.layers import activation_certainty
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
+from planner.methods.targets import adapts_a_router_that_fails
 from planner.prepare import prepare
 from planner.resolve import Model, check
 from planner.schema import SCHEMA_VERSION, PlanRequest
@@ -193,6 +194,11 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     limit = architecture.config.get("max_position_embeddings")
     if isinstance(limit, int) and request.max_length > limit:
         notes.append(f"max_length {request.max_length} exceeds the model's max_position_embeddings of {limit}")
+    if adapts_a_router_that_fails(architecture, memory.setup.adapted):
+        notes.append(
+            f"PEFT 0.21 adapts the router of {architecture.model_type} too, and the first step then fails: "
+            "name other lora.target_modules"
+        )
     quantization = request.quantization_settings
     experts = sum(i.elements for i in memory.static.items if ".experts." in i.name and i.role == "other")
     if quantization is not None and experts:

@@ -147,13 +147,13 @@ def eager_attention(
     attn_weights = add_mask(t, attn_weights, c.hidden_dtype)
     attn_weights = ops.to(t, softmax(c, attn_weights, softmax_dtype), given, "attention weights")
     attn_weights = dropout(c, attn_weights, c.structure.block.attention_dropout)
-    attn_output = matmul(c, attn_weights, value, query.shape, "attention output")
+    attn_output = matmul(c, attn_weights, value, (*query.shape[:3], *value.shape[3:]), "attention output")
     attn_output = merge_heads(t, attn_output)
     return attn_output, attn_weights
 
 
 def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
-    """sdpa_attention_forward; on the CPU, dropout leaves only the math path, which repeats grouped keys itself."""
+    """sdpa_attention_forward; on the CPU the math path where no kernel takes it, with grouped keys repeated."""
     t, grouped = c.tape, c.structure.block.grouped
     if not runs_by_operators(c):
         return modules.sdpa_attention(c, query, key, value, grouped)
@@ -166,9 +166,13 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
 
 
 def runs_by_operators(c: Context) -> bool:
-    """Whether attention is matmuls and a softmax rather than one fused kernel."""
+    """Whether attention is matmuls and a softmax rather than one fused kernel.
+
+    The CPU's flash kernel knows no dropout, and takes values only as wide as keys (sdp_utils_cpp.cpp).
+    """
     s = c.structure
-    return s.attention == "eager" or (s.attention == "sdpa" and s.device == "cpu" and s.block.attention_dropout)
+    unfused = s.block.attention_dropout or s.block.uneven_heads
+    return s.attention == "eager" or (s.attention == "sdpa" and s.device == "cpu" and unfused)
 
 
 def attend(
@@ -195,7 +199,8 @@ def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Val
     attn = _safe_softmax(c, attn)
     attn = dropout(c, attn, drops)
     weights = ops.to(t, attn, origin_dtype, "attention weights")
-    out = ops.to(t, batched(c, attn, value_acc, query.shape, "attention output"), origin_dtype, "attention output")
+    shape: Shape = (*query.shape[:3], *value.shape[3:])
+    out = ops.to(t, batched(c, attn, value_acc, shape, "attention output"), origin_dtype, "attention output")
     del weights
     return out
 

@@ -29,6 +29,9 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "embed_width": architecture.head.in_features if architecture.head else 0,
         "heads": attention.num_heads if attention else 0,
         "head_dim": attention.head_dim if attention else 0,
+        "S_and_sink": length + 1,
+        "full_rotary_dim": rotary_width(architecture, sliding=False),
+        "sliding_rotary_dim": rotary_width(architecture, sliding=True),
         "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
         "tokens": batch * length,
         "chunk": at_most(batch * length, batch * CHUNK_TOKENS),
@@ -38,6 +41,12 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "tile_tokens": at_most(batch * (length - 1), TILE_TOKENS),
         "tile_columns": min(architecture.vocab_size, TILE_COLUMNS),
     }
+
+
+def rotary_width(architecture: Architecture, sliding: bool) -> int:
+    """How wide the rotary tables are of layers with a window, or of those without one; 0 where there are none."""
+    attentions = [b.attention for b in executed_blocks(architecture) if b.attention is not None]
+    return next((a.rotary_dim for a in attentions if (a.sliding_window is not None) == sliding), 0)
 
 
 #: Tokens of a sequence in one chunk of LitGPT's loss (litgpt 0.5 finetune/lora.py lm_head_chunk_size).
@@ -84,6 +93,10 @@ def block_dims(block: Block, named: bool = False) -> Dims:
             "rotary_dim": a.rotary_dim,
             "half_rotary_dim": a.rotary_dim // 2,
             "rest_dim": a.head_dim - a.rotary_dim,
+            "q_lora_rank": a.q_lora_rank,
+            "kv_lora_rank": a.kv_lora_rank,
+            "kv_a_width": a.kv_lora_rank + a.rotary_dim,
+            "nope_v_dim": a.head_dim - a.rotary_dim + a.v_head_dim,
             "qkv_width": (a.num_heads + 2 * a.num_key_value_heads) * a.head_dim,
         }
     dims["buckets"] = next((t.shape[0] for t in block.tensors if t.role == "position"), 0)
@@ -93,6 +106,8 @@ def block_dims(block: Block, named: bool = False) -> Dims:
         dims |= {
             "experts": block.mlp.num_experts,
             "top_k": block.mlp.num_experts_per_tok,
+            "expert_groups": block.mlp.num_groups,
+            "chosen_groups": block.mlp.num_chosen_groups,
             "shared_intermediate": block.mlp.shared_intermediate_size,
         }
     return dims
@@ -120,13 +135,16 @@ def block_shape(block: Block) -> BlockShape:
     if mlp is not None:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
     if isinstance(mlp, Moe):
-        common["shared_expert"] = mlp.shared_intermediate_size > 0
+        common |= {"shared_expert": mlp.shared_intermediate_size > 0, "expert_groups": mlp.num_groups > 1}
     if a is None:
         return BlockShape(**common)  # type: ignore[arg-type]
     return BlockShape(
         grouped=a.num_heads != a.num_key_value_heads,
         multi_query=a.num_key_value_heads == 1,
         wide_heads=a.head_dim > 256,
+        uneven_heads=a.v_head_dim != a.head_dim,
+        q_lora=a.q_lora_rank > 0,
+        keys_are_values=not any(linear.leaf in ("v_proj", "qkv_proj") for linear in block.linears),
         qk_norm=a.qk_norm,
         position=a.position,
         partial_rotary=a.rotary_dim < a.head_dim,

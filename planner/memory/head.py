@@ -52,18 +52,24 @@ def token_embedding(
     return out
 
 
-def rotary_tables(c: Context, dtype: str | None = None) -> None:
+def rotary_tables(c: Context, dtype: str | None = None, saved: bool = True, width: str = "rotary_dim") -> None:
     """Position ids and the rotary embedding's cos and sin, made once a forward and shared by all layers."""
     c.forward_only.append(c.tape.allocate(("S",), "int64", "position ids"))
-    cos_and_sin(c, dtype)
+    cos_and_sin(c, dtype, saved, width)
 
 
-def cos_and_sin(c: Context, dtype: str | None = None, batched: bool = False) -> None:
-    """The rotary embedding's forward; batched: position ids have a row for each sequence."""
+def cos_and_sin(
+    c: Context, dtype: str | None = None, saved: bool = True, width: str = "rotary_dim", batched: bool = False
+) -> None:
+    """The rotary embedding's forward; batched: position ids have a row for each sequence.
+
+    saved: by the layers' graphs, which else use them in tables of their own.
+    """
     t, dtype = c.tape, dtype or c.hidden_dtype
-    shape: Shape = ("B", "S", "rotary_dim") if batched else ("S", "rotary_dim")
+    shape: Shape = ("B", "S", width) if batched else ("S", width)
     before, t.scope = t.scope, f"{t.scope}rotary_emb: "
-    c.tables += [
+    tables = c.tables if saved else c.forward_only
+    tables += [
         t.allocate(shape, dtype, "cos", "activations"),
         t.allocate(shape, dtype, "sin", "activations"),
     ]

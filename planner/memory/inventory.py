@@ -166,7 +166,7 @@ def _saved_copies(architecture: Architecture, setup: Setup) -> list[Item]:
 
 def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> list[Item]:
     full = not setup.adapted
-    quantized = name in setup.quantized
+    quantized = name in setup.quantized and linear.quantizable
     role: Role = "linear_4bit" if quantized else "linear"
     shape = (linear.out_features, linear.in_features)
     items = [Item(f"{name}.weight", role, linear.weight_numel, count, setup.kept_dtype, full, shape)]
@@ -175,7 +175,8 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
         dtype = _bias_dtype(quantized, setup)
         items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
-        items += _adapter(name, shape, count, setup.adapter_dtype, rank)
+        dtype = setup.adapter_dtype if quantized else stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
+        items += _adapter(name, shape, count, dtype, rank)
     return items
 
 

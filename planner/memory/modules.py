@@ -146,7 +146,7 @@ def _adapted(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value
     if kind == "bnb_4bit":
         result = ops.copy(t, result, label="defensive clone")
     if converts:
-        x = ops.to(t, x, s.adapter_dtype, "adapter input")
+        x = ops.to(t, x, s.adapter_dtype_of(name), "adapter input")
     output = ops.scale(t, _lora(c, x, name, out, inner))
     if kind in _CAST_FIRST:
         if converts:
@@ -159,8 +159,9 @@ def _adapted(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value
 def _lora(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     """lora_B(lora_A(dropout(x)))."""
     t, s = c.tape, c.structure
-    a = c.parameter(f"{name}.lora_A", ("r", *inner), True, s.adapter_dtype)
-    b = c.parameter(f"{name}.lora_B", (*out, "r"), True, s.adapter_dtype)
+    dtype = s.adapter_dtype_of(name)
+    a = c.parameter(f"{name}.lora_A", ("r", *inner), True, dtype)
+    b = c.parameter(f"{name}.lora_B", (*out, "r"), True, dtype)
     if s.adapter_dropout:
         return _linear_module(t, _linear_module(t, dropout(t, x, s.device), a, ("r",)), b, out)
     return _linear_module(t, _linear_module(t, x, a, ("r",)), b, out)
@@ -191,7 +192,7 @@ def rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Val
     input_dtype = hidden_states.dtype
     del x
     hidden_states = ops.to(t, hidden_states, "float32")
-    variance = ops.mean_last(t, ops.square(t, hidden_states))
+    variance = ops.mean_last(t, ops.square(t, hidden_states), len(width))
     hidden_states = ops.mul(t, hidden_states, ops.rsqrt(t, ops.add_constant(t, variance)), "normalized")
     out = ops.mul(t, ops.to(t, hidden_states, input_dtype), weight, "normalized and scaled")
     t.scope = before
@@ -201,10 +202,10 @@ def rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Val
 # -- rotary embedding and attention ----------------------------------------------------------------------------------
 
 
-def rotary(c: Context, x: Value, cos: Value | None = None) -> Value:
-    """``(x * cos) + (rotate_half(x) * sin)`` of apply_rotary_pos_emb; cos and sin are shared by all layers."""
+def rotary(c: Context, x: Value, cos: Value | None = None, sin: Value | None = None) -> Value:
+    """``(x * cos) + (rotate_half(x) * sin)`` of apply_rotary_pos_emb; by default with tables that all layers share."""
     t, cos = c.tape, cos or c.cos
-    return ops.add(t, ops.mul(t, x, cos, "x*cos"), ops.mul(t, rotate_half(t, x), cos, "rotated*sin"), "rotated")
+    return ops.add(t, ops.mul(t, x, cos, "x*cos"), ops.mul(t, rotate_half(t, x), sin or cos, "rotated*sin"), "rotated")
 
 
 def rotate_half(t: Tape, x: Value) -> Value:

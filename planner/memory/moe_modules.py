@@ -13,10 +13,9 @@ from planner.memory.tape import Shape, Value
 
 HIDDEN: Shape = ("hidden",)
 PAIRS: Shape = ("B", "S", "top_k")
-GATE_UP = "mlp.experts.gate_up_proj"
-DOWN = "mlp.experts.down_proj"
 GATE = "mlp.gate.weight"
 Stack = Callable[[], Value]
+Gate = Callable[[Context, Value], Value]
 
 
 # -- router ----------------------------------------------------------------------------------------------------------
@@ -57,11 +56,37 @@ def router_weight(c: Context) -> Value:
 # -- experts ---------------------------------------------------------------------------------------------------------
 
 
-def experts(c: Context, hidden_states: Value, top_k_index: Value, top_k_weights: Value) -> Value:
-    """The experts' module, in PEFT's ParamWrappers where stacks are adapted: that of down_proj is the outer one."""
-    down_proj = stack(c, DOWN, HIDDEN, ("intermediate",), 1)
-    gate_up_proj = stack(c, GATE_UP, (2, "intermediate"), HIDDEN, 2)
-    return grouped_mm_experts_forward(c, hidden_states, top_k_index, top_k_weights, gate_up_proj, down_proj)
+def apply_gate(c: Context, gate_up_out: Value) -> Value:
+    """_default_apply_gate."""
+    t = c.tape
+    half = (*PAIRS, "intermediate")
+    gate, up = ops.split(t, gate_up_out, [half, half])
+    return ops.mul(t, ops.unary(t, gate, "act_fn"), up, "act*up")
+
+
+def experts(
+    c: Context,
+    hidden_states: Value,
+    top_k_index: Value,
+    top_k_weights: Value,
+    gate: Gate = apply_gate,
+    biased: bool = False,
+    module: str = "mlp.experts",
+) -> Value:
+    """The experts' module, in PEFT's ParamWrappers where stacks are adapted: that of down_proj is the outer one.
+
+    gate: its _apply_gate. biased: both products have a bias for each expert.
+    """
+    down_proj = stack(c, f"{module}.down_proj", HIDDEN, ("intermediate",), 1)
+    gate_up_proj = stack(c, f"{module}.gate_up_proj", (2, "intermediate"), HIDDEN, 2)
+    stacks = (gate_up_proj, down_proj)
+    biases: tuple[Value, ...] = ()
+    if biased:
+        biases = (
+            c.parameter(f"{module}.gate_up_proj_bias", ("experts", 2, "intermediate")),
+            c.parameter(f"{module}.down_proj_bias", ("experts", *HIDDEN)),
+        )
+    return grouped_mm_experts_forward(c, hidden_states, top_k_index, top_k_weights, stacks, gate, biases)
 
 
 def stack(c: Context, name: str, out: Shape, inner: Shape, linears: int) -> Stack:
@@ -108,7 +133,13 @@ class Parametrized:
 
 
 def grouped_mm_experts_forward(
-    c: Context, hidden_states: Value, top_k_index: Value, top_k_weights: Value, gate_up_proj: Stack, down_proj: Stack
+    c: Context,
+    hidden_states: Value,
+    top_k_index: Value,
+    top_k_weights: Value,
+    stacks: tuple[Stack, Stack],
+    gate: Gate,
+    biases: tuple[Value, ...] = (),
 ) -> Value:
     """grouped_mm_experts_forward (transformers 5.23 integrations/moe.py)."""
     t = c.tape
@@ -119,24 +150,21 @@ def grouped_mm_experts_forward(
     )
     sample_weights_g = moe_ops.gather(t, sample_weights, perm, PAIRS, "routing weights by expert")
     histc_input = t.allocate(PAIRS, "float32", "sorted experts")  # on CUDA int32
+    gate_up_proj, down_proj = stacks
     selected_weights = gate_up_proj()
+    selected_biases = moe_ops.gather_rows(t, biases[0], expert_ids_g) if biases else None
     proj_out = moe_ops.grouped_mm(t, selected_hidden_states_g, selected_weights, (*PAIRS, 2, "intermediate"))
-    proj_out = apply_gate(c, proj_out)
+    proj_out = moe_ops.add_in_place(t, proj_out, selected_biases)
+    proj_out = gate(c, proj_out)
     selected_weights = down_proj()
+    selected_biases = moe_ops.gather_rows(t, biases[1], expert_ids_g) if biases else None
     proj_out = moe_ops.grouped_mm(t, proj_out, selected_weights, (*PAIRS, *HIDDEN))
+    proj_out = moe_ops.add_in_place(t, proj_out, selected_biases)
     weighted_out = ops.mul(t, proj_out, sample_weights_g, "weighted output")
     inv_perm = t.allocate(PAIRS, "int64", "order back")
     t.allocate(PAIRS, "int64", "arange")
     weighted_out = moe_ops.gather(t, weighted_out, inv_perm, (*PAIRS, *HIDDEN), "output by token")
     final_hidden_states = moe_ops.sum_pairs(t, weighted_out, ("B", "S", *HIDDEN))
     out = ops.to(t, final_hidden_states, hidden_states.dtype, "experts' output")
-    del expert_ids_g, histc_input
+    del expert_ids_g, histc_input, selected_biases
     return out
-
-
-def apply_gate(c: Context, gate_up_out: Value) -> Value:
-    """_default_apply_gate."""
-    t = c.tape
-    half = (*PAIRS, "intermediate")
-    gate, up = ops.split(t, gate_up_out, [half, half])
-    return ops.mul(t, ops.unary(t, gate, "act_fn"), up, "act*up")

@@ -17,6 +17,22 @@ def gather(t: Tape, x: Value, index: Value, shape: Shape, label: str) -> Value:
     return t.op(label, shape, x.dtype, [x], backward, [index])
 
 
+def gather_rows(t: Tape, x: Value, index: Value) -> Value:
+    """x[index] of a stack: one row for each entry of the index."""
+    return gather(t, x, index, (*index.shape, *x.shape[1:]), "biases by expert")
+
+
+def add_in_place(t: Tape, x: Value, bias: Value | None) -> Value:
+    """``out.add_(bias)``, or nothing without one: saves nothing."""
+    if bias is None:
+        return x
+
+    def backward(grad: Value) -> Grads:
+        return (grad.detach(), grad.detach())
+
+    return t.op("with bias", x.shape, x.dtype, [x, bias], backward, view=x)
+
+
 def topk(t: Tape, x: Value, shape: Shape) -> tuple[Value, Value]:
     """topk: values and indices, which are saved; backward scatters into zeros."""
     before = x.shape
@@ -29,6 +45,29 @@ def topk(t: Tape, x: Value, shape: Shape) -> tuple[Value, Value]:
 
     indices = t.allocate(shape, "int64", "top-k indices")
     return t.op("top-k values", shape, x.dtype, [x], backward, [indices]), indices
+
+
+def gather_along(t: Tape, x: Value, index: Value, shape: Shape) -> Value:
+    """x.gather(dim, index): saves both; backward adds the gradient into zeros, in a new tensor where observed."""
+
+    def backward(grad: Value, x: Value, index: Value) -> Grads:
+        out = t.allocate(x.shape, grad.dtype, "gather grad")
+        if t.observed:
+            zeros, out = out, t.allocate(x.shape, grad.dtype, "gather grad")
+            del zeros
+        return (out,)
+
+    return t.op("gathered", shape, x.dtype, [x], backward, [x, index])
+
+
+def scatter_in_place(t: Tape, values: Value, index: Value, shape: Shape) -> Value:
+    """``full_like(...).scatter_(dim, index, values)``: saves the index; backward gathers the gradient."""
+    before = values.shape
+
+    def backward(grad: Value, index: Value) -> Grads:
+        return (t.allocate(before, grad.dtype, "gathered grad"),)
+
+    return t.op("scattered", shape, values.dtype, [values], backward, [index])
 
 
 def divide_in_place(t: Tape, x: Value) -> Value:

@@ -25,6 +25,42 @@ def _normalized(c: Context, x: Value) -> Value:
     return ops.mul(t, x, ops.rsqrt(t, ops.add_constant(t, ops.mean_last(t, ops.square(t, x)))), "normalized")
 
 
+def unweighted_rms_norm(c: Context, x: Value) -> Value:
+    """Llama4TextL2Norm.forward, and Gemma4RMSNorm.forward without scale: in float32, then the input's dtype."""
+    return ops.to(c.tape, _normalized(c, ops.to(c.tape, x, "float32")), x.dtype, "normalized")
+
+
+def power_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",), scaled: bool = True) -> Value:
+    """Gemma4RMSNorm.forward: ``pow(mean of squares, -0.5)`` saves what it is the power of; no weight unless scaled."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    normed_output = _powered(c, ops.to(t, x, "float32"))
+    if scaled:
+        weight = ops.to(t, c.parameter(f"{name}.weight", width), "float32")
+        normed_output = ops.mul(t, normed_output, weight, "normalized and scaled")
+        del weight
+    out = ops.to(t, normed_output, x.dtype)
+    t.scope = before
+    return out
+
+
+def _powered(c: Context, hidden_states: Value) -> Value:
+    """Gemma4RMSNorm._norm."""
+    t = c.tape
+    mean_squared = ops.add_constant(t, ops.mean_last(t, ops.square(t, hidden_states)))
+    return ops.mul(t, hidden_states, ops.unary(t, mean_squared, "power"), "normalized")
+
+
+def early_cast_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:
+    """Llama4TextRMSNorm.forward: back in the input's dtype before the weight is applied."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    weight = c.parameter(f"{name}.weight", width)
+    out = ops.mul(t, unweighted_rms_norm(c, x), weight, "normalized and scaled")
+    t.scope = before
+    return out
+
+
 def late_cast_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:
     """Olmo2RMSNorm.forward: the weight applied in float32, then the input's dtype."""
     t = c.tape

@@ -127,6 +127,15 @@ def add(t: Tape, a: Value, b: Value, label: str = "add") -> Value:
     return t.op(label, out_shape, promote(a.dtype, b.dtype), [a, b], backward, contiguous=a.contiguous)
 
 
+def subtract(t: Tape, a: Value, b: Value, label: str = "subtract") -> Value:
+    """a - b of one shape: saves nothing; backward passes the gradient to a, and its negative to b."""
+
+    def backward(grad: Value) -> Grads:
+        return (same(grad), t.allocate(grad.shape, grad.dtype, "negative grad"))
+
+    return t.op(label, a.shape, promote(a.dtype, b.dtype), [a, b], backward, contiguous=a.contiguous)
+
+
 def add_constant(t: Tape, a: Value, label: str = "add", dtype: str | None = None) -> Value:
     """a + number (or a tensor without gradient, of `dtype`): a new tensor, nothing saved."""
 
@@ -158,6 +167,35 @@ def scale(t: Tape, a: Value, label: str = "scale") -> Value:
         return (out,)
 
     return t.op(label, a.shape, a.dtype, [a], backward, contiguous=a.contiguous)
+
+
+def clamp(t: Tape, x: Value, view: Value | None = None, limits: int = 2) -> Value:
+    """x.clamp(min, max): saves x; clamp_backward compares it with each of the `limits`, then selects."""
+
+    def backward(grad: Value, x: Value) -> Grads:
+        inside = [t.allocate(x.shape, "bool", "within limit") for _ in range(limits)]
+        out = t.allocate(x.shape, grad.dtype, "clamp grad")
+        del inside
+        return (out,)
+
+    saved = x if view is None else view
+    return t.op("clamped", x.shape, x.dtype, [x], backward, [saved], view=None if view is None else x)
+
+
+def clamp_in_place(t: Tape, x: Value) -> Value:
+    """x.clamp_(min, max): saves a copy of what x was."""
+    if not (t.grad_enabled and x.requires_grad):
+        return x
+    return clamp(t, x, t.allocate(x.shape, x.dtype, "unclamped copy"))
+
+
+def scale_in_place(t: Tape, a: Value) -> Value:
+    """``a *= buffer of one element``: backward a new gradient."""
+
+    def backward(grad: Value) -> Grads:
+        return (t.allocate(grad.shape, grad.dtype, "scale grad"),)
+
+    return t.op("scaled", a.shape, a.dtype, [a], backward, view=a)
 
 
 def square(t: Tape, x: Value) -> Value:

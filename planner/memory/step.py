@@ -152,14 +152,26 @@ def _structure(
     )
 
 
+def text_fields(architecture: Architecture) -> dict[str, object]:
+    """The config's fields of the text model, which has a section of its own where there is a tower."""
+    text = architecture.config.get("text_config")
+    return text if isinstance(text, dict) else architecture.config
+
+
 def _of_block(base: Structure, block: Block, architecture: Architecture, setup: Setup, window_mask: bool) -> Structure:
-    shape = replace(block_shape(block), norm_top_k=bool(architecture.config.get("norm_topk_prob")))
+    config = text_fields(architecture)
+    shape = replace(
+        block_shape(block),
+        norm_top_k=bool(config.get("norm_topk_prob")),
+        clip_qkv=config.get("clip_qkv") is not None,
+        scaled_queries=bool(config.get("attn_temperature_tuning")) and block_shape(block).position == "none",
+    )
     if base.family == GENERIC:
         shape = replace(shape, roles=block_roles(block, architecture.hidden_size))
     prefix = f"{block.prefix}.*."
     names = [*(linear.name for linear in block.linears), *(tensor.name for tensor in block.tensors)]
     adapted = frozenset(n for n in names if prefix + n in setup.adapted)
-    quantized = frozenset(n for n in names if prefix + n in setup.quantized)
+    quantized = frozenset(x.name for x in block.linears if x.quantizable and prefix + x.name in setup.quantized)
     reaches_encoder = base.train_base or base.hooked_embeddings or any(n.startswith("encoder.") for n in setup.adapted)
     # what a layer's graph does not depend on takes one value, so that alike layers share a tape
     return replace(

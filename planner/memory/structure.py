@@ -56,9 +56,13 @@ class BlockShape:
     """What a family's layer code branches on, read from the block's attention and MLP.
 
     grouped: fewer key than query heads. wide_heads: head_dim > 256, which sdpa's grouped kernels do not take.
+    uneven_heads: values are not as wide as keys, which the CPU's flash kernel does not take. q_lora: queries come from
+    a latent too. keys_are_values: values are the keys before their norm (gemma4).
     partial_rotary: rotary_dim < head_dim. sliding: a layer with a window; full:
     one without (around the layers: whether the model has any such layer).
     norm_top_k: the weights of the chosen experts are made to add up to one.
+    expert_groups: experts are in more than one group, and some groups are chosen first.
+    clip_qkv: queries, keys and values are clamped. scaled_queries: by a temperature of each position (llama4).
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
     num_norms, post_norm: norms over the hidden size in a layer, and whether they follow its parts.
     projected_embeddings: the embeddings' width is not the hidden size (opt-350m).
@@ -70,6 +74,9 @@ class BlockShape:
     grouped: bool = False
     multi_query: bool = False
     wide_heads: bool = False
+    uneven_heads: bool = False
+    q_lora: bool = False
+    keys_are_values: bool = False
     qk_norm: str = "none"
     position: str = "rope"
     partial_rotary: bool = False
@@ -84,6 +91,9 @@ class BlockShape:
     moe: bool = False
     shared_expert: bool = False
     norm_top_k: bool = True
+    expert_groups: bool = False
+    clip_qkv: bool = False
+    scaled_queries: bool = False
     biased: frozenset[str] = frozenset()
     num_norms: int = 2
     post_norm: bool = False
@@ -150,10 +160,14 @@ class Structure:
 
     @property
     def stack_adapter_dtype(self) -> str:
-        """Of the adapters of experts and routers."""
+        """Of the adapters of experts, routers and linears without 4-bit weights."""
         return stack_adapter_dtype(self.adapter_dtype, self.kept_dtype)
+
+    def adapter_dtype_of(self, name: str) -> str:
+        """Of the adapters of the linear `name`."""
+        return self.adapter_dtype if name in self.quantized else self.stack_adapter_dtype
 
 
 def stack_adapter_dtype(adapter_dtype: str, kept_dtype: str) -> str:
-    """PEFT makes adapters of experts and routers in the parameter's own dtype; float32 where it upcasts adapters."""
+    """PEFT makes adapters in the dtype of a weight that is floating-point; float32 where it upcasts adapters."""
     return "float32" if adapter_dtype == "float32" else kept_dtype

@@ -345,7 +345,7 @@ class Tape:
 
         def backward(grad: Value, saved: Value) -> tuple[Value | None]:
             received: list[Value | None] = []
-            leaf = Value(saved.storage, saved.shape, saved.dtype, requires_grad=True, node=receiver(received))
+            leaf = Value(saved.storage, saved.shape, saved.dtype, True, receiver(received), STEP_LEAVES[0])
             again = function(leaf, *args)
             self.cast_cache.clear()
             node = again.node

@@ -13,6 +13,9 @@ from planner.schema import LoraSettings
 _MAMBA_TYPES = ("mamba", "nemotron_h")
 _NOT_IN_MAMBA = ("out_proj",)
 
+#: Their router is a subclass of nn.Linear that returns several tensors.
+_TUPLE_ROUTER_TYPES = ("llama4", "llama4_text", "phimoe")
+
 
 def adapted_names(architecture: Architecture, lora: LoraSettings) -> frozenset[str]:
     """Full names ("model.layers.*.self_attn.q_proj") of the linears and expert stacks that get LoRA matrices.
@@ -38,6 +41,14 @@ def adapted_names(architecture: Architecture, lora: LoraSettings) -> frozenset[s
         others = ", ".join(sorted(leaves.difference(_NOT_IN_MAMBA, ["lm_head"])))
         _refuse(lora, f"includes out_proj, which PEFT does not adapt in {model_type}: list others of {others}")
     return names
+
+
+def adapts_a_router_that_fails(architecture: Architecture, names: frozenset[str]) -> bool:
+    """Whether a router is among the adapted that returns several tensors.
+
+    PEFT 0.21 adapts it; lora.Linear.forward takes its result for one (``result.dtype``) and fails in the first step.
+    """
+    return architecture.model_type in _TUPLE_ROUTER_TYPES and any(_leaf(name) == "router" for name in names)
 
 
 def _check_modules(architecture: Architecture, lora: LoraSettings, targets: str | tuple[str, ...]) -> None:

@@ -80,6 +80,7 @@ LLAMA4_TEXT = Style(
         use_qk_norm=True,
         no_rope_layer_interval=4,
         attention_chunk_size=8192,
+        attn_temperature_tuning=True,
     ),
     mixer=llama4_mixer,
     layers=llama4_layers,

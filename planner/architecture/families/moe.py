@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from planner.architecture.blocks import Linear, Tensor
+from planner.architecture.blocks import Linear, Moe, Tensor
 from planner.architecture.config import Config
 from planner.architecture.decoder import Layer, Part, Style, decoder, gated
 from planner.architecture.experts import mixture, router, shared_mlp, sparse_by_step, stacks
@@ -71,10 +71,25 @@ def routed_with_shared(c: Config, style: Style, layer: Layer) -> Part:
     if not layer.sparse:
         return gated(c, style, layer)
     hidden, shared = c.size("hidden_size"), c.size("n_shared_experts") * c.size("moe_intermediate_size")
-    moe = mixture(c, "n_routed_experts", "moe_intermediate_size", shared=shared)
+    moe = in_groups(c, mixture(c, "n_routed_experts", "moe_intermediate_size", shared=shared))
     experts = stacks("mlp.experts", moe.num_experts, hidden, moe.intermediate_size)
     linears = shared_mlp("mlp.shared_experts", hidden, shared)
     return Part(linears, router("mlp.gate", moe.num_experts, hidden) + experts, moe)
+
+
+def in_groups(c: Config, moe: Moe) -> Moe:
+    """Groups of experts; deepseek_v2 ignores them where its topk_method is greedy.
+
+    Raises RequestError for groups that experts cannot be divided into, or too few of them.
+    """
+    if c.get("topk_method") == "greedy" or not c.get("n_group"):
+        return moe
+    groups, chosen = c.size("n_group"), c.size("topk_group")
+    if moe.num_experts % groups:
+        c.refuse("n_group", f"must divide n_routed_experts={moe.num_experts}")
+    if chosen > groups:
+        c.refuse("topk_group", f"must be at most n_group={groups}")
+    return moe._replace(num_groups=groups, num_chosen_groups=chosen)
 
 
 def dense_first(c: Config) -> Sequence[Layer]:
@@ -229,6 +244,9 @@ STYLES: dict[str, Style] = {
             num_experts_per_tok=8,
             first_k_dense_replace=1,
             use_qk_norm=False,
+            norm_topk_prob=True,
+            n_group=1,
+            topk_group=1,
         ),
         aliases={"num_local_experts": "n_routed_experts"},
         qkv_bias="attention_bias",

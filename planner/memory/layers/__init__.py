@@ -28,6 +28,21 @@ FAMILIES = {
     "phi3": "phi3",
     "qwen3_moe": "qwen3_moe",
     "smollm3": "smollm3",
+    "olmo": "olmo",
+    "olmo3": "olmo3",
+    "glm": "glm",
+    "glm4": "glm4",
+    "olmoe": "olmoe",
+    "qwen2_moe": "qwen2_moe",
+    "deepseek_v2": "deepseek_v2",
+    "deepseek_v3": "deepseek_v3",
+    "glm4_moe": "glm4_moe",
+    "gpt_oss": "gpt_oss",
+    "phimoe": "phimoe",
+    "llama4": "llama4",
+    "llama4_text": "llama4",
+    "gemma4": "gemma4",
+    "gemma4_text": "gemma4",
     "qwen2_vl": "qwen2_vl",
     "qwen2_5_vl": "qwen2_vl",
     "qwen3_vl": "qwen3_vl",
@@ -43,13 +58,13 @@ FAMILIES = {
 TEXT_MODELS = {"gemma3": "gemma3_text"}
 
 #: Families whose code is not in transformers 5.23, with layers like another family's.
-LIKE = {"internlm2": "llama"}
+LIKE = {"internlm2": "llama", "kimi_k2": "deepseek_v3"}
 
 GENERIC = "generic"
 
 
 #: Families whose models transformers runs with eager attention where sdpa is asked for (_supports_sdpa is False).
-WITHOUT_SDPA = frozenset({"gemma2", "bloom"})
+WITHOUT_SDPA = frozenset({"gemma2", "bloom", "gpt_oss"})
 
 
 def layer_family(architecture: Architecture) -> str:
@@ -59,7 +74,15 @@ def layer_family(architecture: Architecture) -> str:
     if name in ("llava", "mistral3"):
         name = str(text.get("model_type")) if isinstance(text, dict) and "model_type" in text else name
     name = TEXT_MODELS.get(name) or LIKE.get(name, name)
-    return name if name in FAMILIES else GENERIC
+    return name if name in FAMILIES and not _hands_on_keys(architecture) else GENERIC
+
+
+def _hands_on_keys(architecture: Architecture) -> bool:
+    """Gemma 4 with inputs of each layer's own, or with keys that later layers share: E2B and E4B, not mirrored."""
+    text = architecture.config.get("text_config")
+    fields = text if isinstance(text, dict) else architecture.config
+    shared = fields.get("hidden_size_per_layer_input") or fields.get("num_kv_shared_layers")
+    return architecture.model_type.startswith("gemma4") and bool(shared)
 
 
 def family_module(family: str) -> ModuleType:

@@ -38,6 +38,11 @@ def embed(c: Context) -> Value:
 def loss(c: Context, hidden_states: Value) -> Value:
     """The final norm, the head, the cap on the logits and the loss."""
     hidden_states = unit_offset_rms_norm(c, hidden_states, "norm")
+    return capped_loss(c, hidden_states)
+
+
+def capped_loss(c: Context, hidden_states: Value) -> Value:
+    """The head, the cap on the logits where there is one, and the loss."""
     c.tape.category = "logits"
     logits = head.lm_head(c, hidden_states)
     if c.structure.final_softcap and head.keeps_logits(c):

@@ -5,7 +5,6 @@ from planner.memory.layers import gemma2, llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer
 from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.norms import unit_offset_rms_norm
-from planner.memory.structure import FULL, SLIDING
 from planner.memory.tape import Value
 
 loss = gemma2.loss
@@ -35,9 +34,5 @@ def embed(c: Context) -> Value:
     embeddings = head.token_embedding(c, scaled=True)
     c.model_locals.append(embeddings)
     masks.full_and_sliding_masks(c, always=True)
-    c.forward_only.append(c.tape.allocate(("S",), "int64", "position ids"))
-    block = c.structure.block
-    for kind in [FULL] * block.full + [SLIDING] * block.sliding:
-        with masks.for_layers(c, kind):
-            head.cos_and_sin(c)
+    masks.tables_by_kind(c)
     return embeddings

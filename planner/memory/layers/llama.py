@@ -43,18 +43,23 @@ def heads(c: Context, x: Value, split: Shape) -> Value:
 
 def mlp(c: Context, x: Value) -> Value:
     """LlamaMLP.forward."""
+    return gated_mlp(c, x, "mlp", WIDE)
+
+
+def gated_mlp(c: Context, x: Value, name: str, width: Shape) -> Value:
+    """``down_proj(act_fn(gate_proj(x)) * up_proj(x))`` of the module `name`."""
     t = c.tape
     down_proj = linear(
         c,
         ops.mul(
             t,
-            ops.unary(t, linear(c, x, "mlp.gate_proj", WIDE, HIDDEN), "act_fn"),
-            linear(c, x, "mlp.up_proj", WIDE, HIDDEN),
+            ops.unary(t, linear(c, x, f"{name}.gate_proj", width, HIDDEN), "act_fn"),
+            linear(c, x, f"{name}.up_proj", width, HIDDEN),
             "act*up",
         ),
-        "mlp.down_proj",
+        f"{name}.down_proj",
         HIDDEN,
-        WIDE,
+        width,
     )
     return down_proj
 

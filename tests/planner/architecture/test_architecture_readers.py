@@ -98,7 +98,7 @@ def test_dense_layers_come_before_the_experts() -> None:
 
     assert (dense.indices, sparse.indices) == ((0, 1, 2), (3, 4))
     assert isinstance(dense.mlp, Mlp)
-    assert sparse.mlp == Moe(256, 8, 2048, True, "silu", shared_intermediate_size=2048)
+    assert sparse.mlp == Moe(256, 8, 2048, True, "silu", 2048, num_groups=8, num_chosen_groups=4)
     assert dense.attention is not None
     assert (dense.attention.kind, dense.attention.head_dim, dense.attention.v_head_dim) == ("mla", 192, 128)
     assert (dense.attention.kv_lora_rank, dense.attention.q_lora_rank, dense.attention.rotary_dim) == (512, 1536, 64)

@@ -21,7 +21,7 @@ DROPOUTS = st.sampled_from((0.0, 0.1))
 NO_ALL_LINEAR = ("mamba", "nemotron_h")
 CATALOGUE = tuple(row.id for row in list_models() if row.model_type not in NO_ALL_LINEAR)
 #: Adapters of these families' experts can have no dropout.
-EXPERTS = ("mixtral", "qwen3_moe")
+EXPERTS = ("mixtral", "qwen3_moe", "olmoe", "deepseek_v2", "deepseek_v3", "glm4_moe")
 #: Room for the lengths drawn here where positions are learned.
 POSITIONS = 8192
 
@@ -101,6 +101,57 @@ def qwen3_experts(draw: Draw) -> Fields:
     fields = wide_heads(draw) | experts(draw)
     fields |= {"num_experts": fields.pop("num_local_experts"), "moe_intermediate_size": draw(st.integers(8, 2048))}
     return fields | {"decoder_sparse_step": draw(st.sampled_from((1, 2)))}
+
+
+def olmo3(draw: Draw) -> Fields:
+    return llama_like(draw) | {"sliding_window": draw(st.sampled_from((16, 100, 4096)))}
+
+
+def clipped(draw: Draw) -> Fields:
+    return llama_like(draw) | {"clip_qkv": draw(st.sampled_from((None, 8.0)))}
+
+
+def olmoe(draw: Draw) -> Fields:
+    fields = clipped(draw) | experts(draw)
+    fields |= {"num_experts": fields.pop("num_local_experts"), "norm_topk_prob": draw(st.booleans())}
+    return fields
+
+
+def glm(draw: Draw) -> Fields:
+    return wide_heads(draw) | {"attention_bias": draw(st.booleans())}
+
+
+def qwen2_experts(draw: Draw) -> Fields:
+    fields = qwen3_experts(draw)
+    fields.pop("head_dim")
+    return fields | {"shared_expert_intermediate_size": draw(st.integers(8, 2048))}
+
+
+def shared_experts(draw: Draw) -> Fields:
+    """glm4_moe: dense first layers, groups of experts, and experts that every token takes."""
+    fields, groups = glm(draw), draw(st.sampled_from((1, 2)))
+    return fields | {
+        **{"n_routed_experts": 8, "n_shared_experts": draw(st.integers(1, 2)), "num_experts_per_tok": 2},
+        **{"n_group": groups, "topk_group": 1, "norm_topk_prob": draw(st.booleans())},
+        **{"moe_intermediate_size": draw(st.integers(8, 2048))},
+        **{"first_k_dense_replace": draw(st.integers(0, fields["num_hidden_layers"]))},
+    }
+
+
+def latent(draw: Draw) -> Fields:
+    """deepseek: queries and keys from latents, values of a width of their own."""
+    fields = shared_experts(draw) | {"num_key_value_heads": None}
+    fields.pop("head_dim")
+    sizes = {name: draw(st.sampled_from(HEAD_DIMS)) for name in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim")}
+    return (
+        fields
+        | sizes
+        | {
+            "kv_lora_rank": draw(st.integers(8, 512)),
+            "q_lora_rank": draw(st.one_of(st.none(), st.integers(8, 1536))),
+            "topk_method": draw(st.sampled_from(("greedy", "group_limited_greedy"))),
+        }
+    )
 
 
 def gpt2(draw: Draw) -> Fields:
@@ -191,6 +242,15 @@ FAMILIES: dict[str, Callable[[Draw], Fields]] = {
     "olmo2": llama_like,
     "granite": biased,
     "smollm3": llama_like,
+    "olmo": clipped,
+    "olmo3": olmo3,
+    "glm": glm,
+    "glm4": glm,
+    "olmoe": olmoe,
+    "qwen2_moe": qwen2_experts,
+    "deepseek_v2": latent,
+    "deepseek_v3": latent,
+    "glm4_moe": shared_experts,
 }
 
 

@@ -1,0 +1,107 @@
+"""Gemma 4 on text (transformers 5.23 models/gemma4): heads of two widths, values normed too, experts beside the MLP.
+
+Without inputs of each layer's own and without keys that later layers share (planner/memory/layers/__init__.py).
+"""
+
+from planner.memory import head, masks, moe_modules, moe_ops, ops
+from planner.memory.layers import gemma2, llama
+from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
+from planner.memory.modules import Context, attend, linear, rotary
+from planner.memory.moe_modules import PAIRS
+from planner.memory.norms import power_rms_norm
+from planner.memory.structure import FULL, SLIDING
+from planner.memory.tape import Shape, Value
+
+
+def layer(c: Context, hidden_states: Value) -> Value:
+    """Gemma4TextDecoderLayer.forward."""
+    t = c.tape
+    residual = hidden_states
+    hidden_states = power_rms_norm(c, hidden_states, "input_layernorm")
+    hidden_states, _ = attention(c, hidden_states)
+    hidden_states = power_rms_norm(c, hidden_states, "post_attention_layernorm")
+    hidden_states = ops.add(t, residual, hidden_states, "hidden states")
+    residual = hidden_states
+    hidden_states = power_rms_norm(c, hidden_states, "pre_feedforward_layernorm")
+    hidden_states = llama.gated_mlp(
+        c, hidden_states, "mlp", ("shared_intermediate",) if c.structure.block.moe else WIDE
+    )
+    held: list[Value] = []
+    if c.structure.block.moe:
+        hidden_states = with_experts(c, hidden_states, residual, held)
+    hidden_states = power_rms_norm(c, hidden_states, "post_feedforward_layernorm")
+    hidden_states = ops.add(t, residual, hidden_states, "hidden states")
+    hidden_states = ops.scale_in_place(t, hidden_states)
+    return hidden_states
+
+
+def with_experts(c: Context, hidden_states: Value, residual: Value, held: list[Value]) -> Value:
+    """The MLP's output and the experts', each normed. held: what names of the layer's forward hold to its end."""
+    hidden_states_1 = power_rms_norm(c, hidden_states, "post_feedforward_layernorm_1")
+    _, top_k_weights, top_k_index = router(c, residual)
+    hidden_states_2 = power_rms_norm(c, residual, "pre_feedforward_layernorm_2")
+    hidden_states_2 = moe_modules.experts(c, hidden_states_2, top_k_index, top_k_weights, module="experts")
+    hidden_states_2 = power_rms_norm(c, hidden_states_2, "post_feedforward_layernorm_2")
+    held += [hidden_states_1, hidden_states_2, _, top_k_weights, top_k_index]
+    return ops.add(c.tape, hidden_states_1, hidden_states_2, "hidden states")
+
+
+def router(c: Context, hidden_states: Value) -> tuple[Value, Value, Value]:
+    """Gemma4TextRouter.forward: the chosen probabilities made to add up to one, then scaled for each expert."""
+    t = c.tape
+    hidden_states = power_rms_norm(c, hidden_states, "router.norm", scaled=False)
+    hidden_states = ops.scale(
+        t, ops.mul(t, hidden_states, c.parameter("router.scale", HIDDEN), "scaled"), "router input"
+    )
+    expert_scores = linear(c, hidden_states, "router.proj", ("experts",), HIDDEN)
+    router_probabilities = ops.softmax(t, expert_scores, "float32")
+    top_k_weights, top_k_index = moe_ops.topk(t, router_probabilities, PAIRS)
+    top_k_weights = moe_ops.divide_in_place(t, top_k_weights)
+    scales = c.parameter("router.per_expert_scale", ("experts",))
+    top_k_weights = ops.mul(t, top_k_weights, moe_ops.gather_rows(t, scales, top_k_index), "scaled weights")
+    return router_probabilities, top_k_weights, top_k_index
+
+
+def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
+    """Gemma4TextAttention.forward."""
+    query_states = projected(c, hidden_states, "q", QUERIES)
+    query_states = power_rms_norm(c, query_states, "self_attn.q_norm", ("head_dim",))
+    query_states = rotary(c, query_states)
+    query_states = llama.heads(c, query_states, QUERIES)
+    key_states, value_states = keys_and_values(c, hidden_states)
+    attn_output, attn_weights = attend(c, query_states, key_states, value_states, c.structure.block.grouped)
+    attn_output = ops.view(c.tape, attn_output, ("B", "S", *QUERIES))
+    attn_output = linear(c, attn_output, "self_attn.o_proj", HIDDEN, QUERIES)
+    return attn_output, attn_weights
+
+
+def keys_and_values(c: Context, hidden_states: Value) -> tuple[Value, Value]:
+    """Values are the keys before their norm where there is no v_proj."""
+    key_states = projected(c, hidden_states, "k", KEYS)
+    value_states = key_states if c.structure.block.keys_are_values else projected(c, hidden_states, "v", KEYS)
+    key_states = power_rms_norm(c, key_states, "self_attn.k_norm", ("head_dim",))
+    key_states = rotary(c, key_states)
+    key_states = llama.heads(c, key_states, KEYS)
+    value_states = power_rms_norm(c, value_states, "self_attn.v_norm", ("head_dim",), scaled=False)
+    value_states = llama.heads(c, value_states, KEYS)
+    return key_states, value_states
+
+
+def projected(c: Context, hidden_states: Value, which: str, split: Shape) -> Value:
+    """``q_proj(x).view(hidden_shape)``."""
+    return ops.view(c.tape, linear(c, hidden_states, f"self_attn.{which}_proj", split, HIDDEN), ("B", "S", *split))
+
+
+def embed(c: Context) -> Value:
+    """Gemma4Model.forward and Gemma4TextModel.forward up to the layers."""
+    embeddings = head.token_embedding(c, scaled=True)
+    c.model_locals.append(embeddings)
+    masks.full_and_sliding_masks(c, always=True)
+    masks.tables_by_kind(c, widths={FULL: "full_rotary_dim", SLIDING: "sliding_rotary_dim"})
+    return embeddings
+
+
+def loss(c: Context, hidden_states: Value) -> Value:
+    """The final norm, the head, the cap on the logits and the loss."""
+    hidden_states = power_rms_norm(c, hidden_states, "norm")
+    return gemma2.capped_loss(c, hidden_states)
