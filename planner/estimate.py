@@ -13,6 +13,9 @@ from planner.memory.inventory import Setup
 from planner.memory.layers import activation_certainty
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
+from planner.memory.sharding import buffers_at
+from planner.memory.spread import spread_notes
+from planner.memory.states import state_bytes
 from planner.methods.targets import adapts_a_router_that_fails
 from planner.prepare import prepare
 from planner.resolve import Model, check
@@ -43,17 +46,23 @@ class Memory:
 class Resident:
     """Bytes live whatever the batch is: while the step runs forward and backward, and in the optimizer step."""
 
+    static: Static
     running: int
     optimizer_step: int
+
+    def held(self, at: str) -> int:
+        """Bytes of the buffers that are live at a moment besides."""
+        return buffers_at(self.static.buffers, at)
 
 
 def resident_bytes(request: PlanRequest, static: Static) -> Resident:
     """What every moment of the step has in common, for evaluation over arrays of batches and lengths."""
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
     constant = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
-    between = static.weights + static.states.total + constant + static.buckets
+    always = static.weights + static.states.total + constant
     held = static.gradients if request.gradient_accumulation_steps > 1 else 0
-    return Resident(between + static.gathered + held, between + static.gradients + static.step_workspace)
+    in_step = static.gradients + static.step_workspace + buffers_at(static.buffers, "optimizer_step")
+    return Resident(static, always + held, always + in_step)
 
 
 def compute_memory(request: PlanRequest) -> Memory:
@@ -106,7 +115,7 @@ def estimate(request: PlanRequest) -> Plan:
         "total_params": sum(i.elements for i in static.items if i.role != "buffer"),
         "trainable_params": sum(i.elements for i in static.items if i.trainable),
         "peak_bytes": peak.total,
-        "steady_bytes": static.weights_in_use + static.states.total + memory.cublas + memory.batch + static.buckets,
+        "steady_bytes": static.between - static.weights + static.weights_in_use + memory.cublas + memory.batch,
         "reserved_bytes": device.reserved,
         "device_bytes": device.device,
         "peak_phase": peak.phase,
@@ -120,9 +129,10 @@ def estimate(request: PlanRequest) -> Plan:
         "notes": tuple(_notes(request, memory)),
     }
     values |= {f"{category}_bytes": live[category] for category in CATEGORIES}
-    states = static.states
+    states, whole = static.states, state_bytes(static.optimizer, static.items, request.device)
     trained = sum(i.elements * (4 if i.dtype == "float32" else 2) for i in static.items if i.trainable)
-    values |= disk_and_host(memory.model.architecture.num_params, trained, states.total, states.paged)
+    values |= disk_and_host(memory.model.architecture.num_params, trained, whole.total, states.paged)
+    values["host_bytes"] += _on_host(memory)
     return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged)))
 
 
@@ -172,14 +182,16 @@ def disk_and_host(num_params: int, trained_bytes: int, states_bytes: int, paged:
     }
 
 
+def _on_host(memory: Memory) -> int:
+    """What the devices of one node keep in its memory."""
+    return memory.static.host_bytes * memory.request.num_gpus // memory.request.num_nodes
+
+
 def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     architecture, notes = memory.model.architecture, []
     if memory.filled:
         notes.append(f"stack {request.stack} sets what the request leaves open: {', '.join(memory.filled)}")
-    if request.num_gpus > 1:
-        notes.append(
-            f"bytes are those of one of {request.num_gpus} devices; {request.parallelism.strategy} is modelled"
-        )
+    notes += spread_notes(request)
     if activation_certainty(memory.setup.loss, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
     unreached = sum(i.elements for i in memory.static.items if not i.reached)

@@ -38,8 +38,9 @@ def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -
         sizes = (batches[cells], lengths[cells])
         step = prepared.step(*sizes, accumulating)
         ids = batch_bytes(request.device, model.architecture.model_type, padded, *sizes)
-        for moment in step.moments():
-            peaks[cells] = larger(peaks[cells], resident.running + ids + moment.bytes)
+        for moment in step.moments(resident.held):
+            total = resident.running + resident.held(moment.at) + ids + moment.bytes
+            peaks[cells] = larger(peaks[cells], total)
     return peaks
 
 

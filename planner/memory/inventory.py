@@ -119,7 +119,7 @@ def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) ->
     executed = executed_blocks(architecture)
     items: list[Item] = []
     for block in architecture.blocks:
-        found = _block(block, setup, rank)
+        found = block_items(block, setup, rank)
         items += found if block in executed else unreached(found)
     for linear in architecture.linears:
         found = _linear(linear.name, linear, 1, setup, rank)
@@ -139,7 +139,8 @@ def unreached(items: Iterable[Item]) -> list[Item]:
     return [replace(item, reached=False) for item in items]
 
 
-def _block(block: Block, setup: Setup, rank: int) -> list[Item]:
+def block_items(block: Block, setup: Setup, rank: int) -> list[Item]:
+    """The tensors of one kind of layer, each `count` times."""
     items: list[Item] = []
     for linear in block.linears:
         items += _linear(f"{block.prefix}.*.{linear.name}", linear, block.count, setup, rank)

@@ -3,12 +3,11 @@
 from planner.answer import CATEGORIES, Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.moments import Moment, Static
+from planner.memory.sharding import Buffer
 from planner.memory.terms import AUTOGRAD, activation_terms, plain, state_terms
 
 #: Terms that are one figure: name, category, phase of birth, formula, source.
 CUBLAS_SOURCE = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
-_BUCKETS = "torch 2.13 nn/parallel/distributed.py, gradient_as_bucket_view=False"
-_FSDP = "torch 2.13 distributed/fsdp/_fully_shard; Zhao et al. 2023 (PyTorch FSDP), section 3"
 CONTEXT_SOURCE = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
 
 
@@ -26,6 +25,7 @@ def peak_terms(
     if peak.composition is not None:
         terms += activation_terms(peak.composition, peak.phase, architecture, certainty)
     terms += _workspaces(static, peak, cublas, batch)
+    terms += [_held(buffer) for buffer in peak.buffers]
     terms.append(constant("CUDA context", "runtime", runtime, "loaded", CONTEXT_SOURCE))
     order = {category: i for i, category in enumerate(CATEGORIES)}
     return tuple(sorted((t for t in terms if t.bytes), key=lambda t: (order[t.category], -t.bytes)))
@@ -38,23 +38,33 @@ def _gradients_and_states(static: Static, peak: Moment) -> list[Term]:
         life: tuple[Phase, Phase] = ("backward_head", "between_steps")
         terms.append(plain("gradients", "gradients", peak.gradients, formula, life, AUTOGRAD))
     if peak.states:
-        terms += state_terms(static.optimizer, static.states, static.items)
+        terms += state_terms(static.optimizer, static.states, static.trained)
     return terms
 
 
 def _workspaces(static: Static, peak: Moment, cublas: int, batch: int) -> list[Term]:
-    """What the step needs besides tensors of the model: library workspaces, buckets, gathered parameters."""
-    extra = peak.workspace - cublas - batch - static.buckets
-    if peak.phase == "optimizer_step":
-        rest = constant("optimizer step temporaries", "workspace", extra, "optimizer_step", static.optimizer.source)
-    else:
-        rest = constant("gathered parameters", "workspace", extra, "forward", _FSDP)
+    """What the step needs besides tensors of the model: library workspaces, the batch, the optimizer's temporaries."""
+    step = peak.workspace - cublas - batch if peak.phase == "optimizer_step" else 0
     return [
         constant("cuBLAS workspace", "workspace", cublas, "forward", CUBLAS_SOURCE),
         constant("token ids and labels", "workspace", batch, "loaded", "the batch: 8 bytes a token and tensor"),
-        constant("DDP gradient buckets", "workspace", static.buckets, "loaded", _BUCKETS),
-        rest,
+        constant("optimizer step temporaries", "workspace", step, "optimizer_step", static.optimizer.source),
     ]
+
+
+def _held(buffer: Buffer) -> Term:
+    """What sharding holds at the peak."""
+    return Term(
+        name=buffer.name,
+        category=buffer.category,
+        bytes=buffer.bytes,
+        formula=buffer.formula,
+        inputs=buffer.inputs,
+        born=buffer.born,
+        freed="between_steps" if "between_steps" in buffer.at else "optimizer_step",
+        source=buffer.source,
+        certainty=buffer.certainty,
+    )
 
 
 def constant(name: str, category: Category, num_bytes: int, born: Phase, source: str) -> Term:

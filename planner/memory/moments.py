@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from planner.answer import CATEGORIES, Category, Phase, PhaseBytes, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
-from planner.memory.sharding import gathered_bytes, num_shards, share
+from planner.memory.sharding import Buffer, buffers_at
+from planner.memory.spread import shares_of
 from planner.memory.states import StateBytes, gradient_bytes, state_bytes, step_workspace_bytes
 from planner.memory.step import Composition, Step
 from planner.memory.tape import ITEMSIZE
@@ -26,7 +27,8 @@ PHASE_OF: dict[str, Phase] = {
 class Static:
     """Bytes a device holds whatever the batch is: weights, gradients, states; after sharding.
 
-    weights: one term a group of tensors alike. gathered: parameters that sharding makes whole for the time of use.
+    weights: one term a group of tensors alike. items: of the whole model; trained: the device's part of the states'.
+    buffers: what sharding holds besides at some moments; host_bytes: what the host keeps for this device.
     """
 
     items: tuple[Item, ...]
@@ -37,8 +39,10 @@ class Static:
     gradients: int
     states: StateBytes
     step_workspace: int
-    gathered: int
-    buckets: int
+    trained: tuple[Item, ...]
+    buffers: tuple[Buffer, ...]
+    host_bytes: int
+    between: int
 
 
 def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[Item, ...], setup: Setup) -> Static:
@@ -47,22 +51,23 @@ def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[
     weights_in_use: after the first forward, when bitsandbytes has cast the biases of its linears to their input's
     dtype.
     """
-    optimizer, shards = OPTIMIZERS[request.optim], num_shards(request)
-    terms = tuple(weight_terms(items, setup, shards))
+    optimizer, shares = OPTIMIZERS[request.optim], shares_of(request, architecture, items, setup)
+    terms = tuple(weight_terms(shares.weights, setup, shares.devices))
     weights = sum(term.bytes for term in terms)
-    gradients = gradient_bytes(items)
-    states = state_bytes(optimizer, items, request.device)
+    states = state_bytes(optimizer, shares.states, request.device)
     return Static(
         items=items,
         optimizer=optimizer,
         weight_terms=terms,
         weights=weights,
-        weights_in_use=weights - share(sum(i.elements * _cast_bytes(i, setup) for i in items), shards),
-        gradients=share(gradients, shards),
-        states=states.shared(shards),
-        step_workspace=share(step_workspace_bytes(optimizer, items, request.device), shards),
-        gathered=gathered_bytes(request, architecture, items, setup.storage),
-        buckets=gradients if request.parallelism.strategy == "ddp" else 0,
+        weights_in_use=weights - sum(i.elements * _cast_bytes(i, setup) for i in shares.weights),
+        gradients=gradient_bytes(shares.gradients),
+        states=states,
+        step_workspace=step_workspace_bytes(optimizer, shares.in_step, request.device),
+        trained=shares.states,
+        buffers=shares.buffers,
+        host_bytes=shares.host_bytes,
+        between=weights + states.total + buffers_at(shares.buffers, "between_steps"),
     )
 
 
@@ -75,35 +80,51 @@ def _cast_bytes(item: Item, setup: Setup) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The largest moment of one phase with everything that is live in it."""
+    """The largest moment of one phase with everything that is live in it.
+
+    workspace: what is there whatever is trained (the cuBLAS workspace, the batch) and the optimizer step's temporaries.
+    """
 
     phase: Phase
     composition: Composition | None
     gradients: int
     states: int
     workspace: int
+    buffers: tuple[Buffer, ...]
     total: int
 
 
 def moments(static: Static, step: Step, accumulating: bool, constant: int) -> list[Moment]:
     """One moment a phase, in order; `constant` is live throughout (the cuBLAS workspace, the batch)."""
-    between = static.weights + static.states.total + constant + static.buckets
-    base = between + static.gathered
     held = static.gradients if accumulating else 0
-    running = constant + static.buckets + static.gathered
-    found = [Moment("loaded", None, 0, 0, 0, static.weights)]
-    for composition in step.moments():
-        total = base + held + composition.bytes
-        moment = Moment(PHASE_OF[composition.phase], composition, held, static.states.total, running, total)
+    found = [Moment("loaded", None, 0, 0, 0, (), static.weights)]
+    for composition in step.moments(lambda at: buffers_at(static.buffers, at)):
+        buffers = _live(static, composition.at)
+        total = static.weights + static.states.total + held + constant + composition.bytes + _total(buffers)
+        phase = PHASE_OF[composition.phase]
+        moment = Moment(phase, composition, held, static.states.total, constant, buffers, total)
         if found[-1].phase != moment.phase:
             found.append(moment)
         elif moment.total > found[-1].total:
             found[-1] = moment
-    workspace = constant + static.buckets + static.step_workspace
-    total = between + static.gradients + static.step_workspace
-    found.append(Moment("optimizer_step", None, static.gradients, static.states.total, workspace, total))
-    found.append(Moment("between_steps", None, 0, static.states.total, constant + static.buckets, between))
+    found.append(_between(static, "optimizer_step", static.gradients, constant + static.step_workspace))
+    found.append(_between(static, "between_steps", 0, constant))
     return found
+
+
+def _between(static: Static, phase: Phase, gradients: int, workspace: int) -> Moment:
+    """A moment without activations."""
+    buffers, states = _live(static, phase), static.states.total
+    total = static.weights + states + gradients + workspace + _total(buffers)
+    return Moment(phase, None, gradients, states, workspace, buffers, total)
+
+
+def _live(static: Static, at: str) -> tuple[Buffer, ...]:
+    return tuple(buffer for buffer in static.buffers if at in buffer.at)
+
+
+def _total(buffers: tuple[Buffer, ...]) -> int:
+    return sum(buffer.bytes for buffer in buffers)
 
 
 def by_category(moment: Moment, static: Static, runtime: int) -> dict[Category, int]:
@@ -111,6 +132,8 @@ def by_category(moment: Moment, static: Static, runtime: int) -> dict[Category, 
     live: dict[Category, int] = dict.fromkeys(CATEGORIES, 0)
     live["weights"], live["runtime"] = static.weights, runtime
     live["gradients"], live["optimizer"], live["workspace"] = moment.gradients, moment.states, moment.workspace
+    for buffer in moment.buffers:
+        live[buffer.category] += buffer.bytes
     for part, held, times in moment.composition.pieces if moment.composition is not None else ():
         sizes = part.sizes
         for category, monomial, coefficient in held.groups:

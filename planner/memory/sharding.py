@@ -1,21 +1,85 @@
-"""Several devices: what each holds of weights, gradients and states, and what it holds whole for the time of use.
+"""What one of several devices holds: its share of weights, gradients and states, and buffers in some phases.
 
-Modelled: data parallel copies (ddp) and full sharding (fsdp). Source: torch 2.13 distributed/fsdp/_fully_shard and
-nn/parallel/distributed.py; Zhao et al. 2023 (PyTorch FSDP), section 3.
+A `Buffer` is a term besides: what sharding gathers, reduces or keeps for the time of use. Moments of the step add the
+buffers that are live at them. The rules by library are in sharding_fsdp.py, sharding_deepspeed.py, sharding_ddp.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
+from planner.answer import Category, Certainty, Phase
 from planner.architecture.blocks import Architecture
-from planner.memory.inventory import Item, stored_bytes
-from planner.memory.quantized import Storage
+from planner.memory.inventory import Item, Setup, block_items
+from planner.memory.reach import executed_blocks
+from planner.memory.tape import ITEMSIZE
 from planner.schema import PlanRequest
+
+#: Moments of the step at which a buffer can be live; the backward of the layers is told apart by how far it is.
+FORWARD = ("forward",)
+HEAD = ("loss", "backward_head")
+FIRST, MIDDLE, LAST = "backward_layers first", "backward_layers middle", "backward_layers last"
+LAYERS_BACKWARD = (FIRST, MIDDLE, LAST)
+EMBEDDING = ("backward_embedding",)
+RUNNING = (*FORWARD, *HEAD, *LAYERS_BACKWARD, *EMBEDDING)
+STEP = ("optimizer_step",)
+ALWAYS = (*RUNNING, *STEP, "between_steps")
+
+_DTYPES = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Bytes that a device holds besides weights, gradients, states and activations, at some moments of the step."""
+
+    name: str
+    category: Category
+    bytes: int
+    formula: str
+    inputs: dict[str, int | float | str]
+    at: tuple[str, ...]
+    source: str
+    certainty: Certainty = "modelled"
+    born: Phase = "forward"
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """One device's part of a run.
+
+    weights, gradients, states: the tensors that it keeps of each. devices: over how many the weights are divided.
+    buffers: what it holds besides. host_bytes: what the host keeps for it. stepped: what the optimizer takes at once,
+    where that is less than all states.
+    """
+
+    weights: tuple[Item, ...]
+    gradients: tuple[Item, ...]
+    states: tuple[Item, ...]
+    devices: int = 1
+    buffers: tuple[Buffer, ...] = ()
+    host_bytes: int = 0
+    stepped: tuple[Item, ...] | None = None
+
+    @property
+    def in_step(self) -> tuple[Item, ...]:
+        """The tensors that one call of the optimizer's kernel works on."""
+        return self.states if self.stepped is None else self.stepped
+
+
+def buffers_at(buffers: Iterable[Buffer], moment: str) -> int:
+    """Bytes of the buffers that are live at a moment."""
+    return sum(buffer.bytes for buffer in buffers if moment in buffer.at)
 
 
 def num_shards(request: PlanRequest) -> int:
-    """Devices over which weights, gradients and states are divided."""
-    return request.num_gpus if request.parallelism.strategy == "fsdp" else 1
+    """Devices over which gradients are divided once a layer's backward is done."""
+    strategy = request.parallelism.strategy
+    if strategy == "fsdp":
+        return request.num_gpus
+    if strategy == "hsdp":
+        return request.num_gpus // request.num_nodes
+    return request.num_gpus if strategy in ("zero2", "zero3") else 1
 
 
 def share(total: Any, shards: int) -> Any:
@@ -23,24 +87,72 @@ def share(total: Any, shards: int) -> Any:
     return total if shards == 1 else -(-total // shards)
 
 
-def gathered_bytes(
-    request: PlanRequest, architecture: Architecture, items: Sequence[Item], storage: Storage | None
-) -> int:
-    """Parameters that fsdp holds whole during a step, less the device's own share of them: 0 without sharding.
+def by_rows(items: Sequence[Item], shards: int) -> tuple[Item, ...]:
+    """Every parameter cut along its first dimension, as FSDP2 does; the first device has the most rows.
 
-    What stands outside the layers (embeddings, final norm, head) stays gathered from forward to backward, as the root
-    module is not resharded; of the layers the one at work and the one prefetched.
+    Quantized weights are left whole here: their codes are divided where they are counted, their constants are not.
     """
-    shards = num_shards(request)
-    if shards == 1:
-        return 0
-    prefixes = {f"{block.prefix}.*.": 0 for block in architecture.blocks}
-    root = 0
-    for item in items:
-        size = stored_bytes(item, storage)
-        prefix = next((p for p in prefixes if item.name.startswith(p)), None)
-        if prefix is None:
-            root += size * item.count
-        else:
-            prefixes[prefix] += size
-    return root + 2 * max(prefixes.values())
+    return tuple(item if item.role in ("buffer", "linear_4bit") else _rows(item, shards) for item in items)
+
+
+def _rows(item: Item, shards: int) -> Item:
+    rows, *rest = item.shape
+    kept = -(-rows // shards)
+    if prod(item.shape) != item.numel:
+        return replace(item, numel=-(-item.numel // shards))
+    return replace(item, numel=kept * prod(rest), shape=(kept, *rest))
+
+
+def evenly(items: Sequence[Item], shards: int, whole_below: int = 0) -> tuple[Item, ...]:
+    """Every parameter cut into equal flat parts, as ZeRO-3 does; small ones stay whole."""
+    return tuple(
+        item if item.role in ("buffer", "linear_4bit") or item.numel <= whole_below else _part(item, shards)
+        for item in items
+    )
+
+
+def _part(item: Item, shards: int) -> Item:
+    numel = -(-item.numel // shards)
+    return replace(item, numel=numel, shape=(numel,))
+
+
+def flat(items: Sequence[Item], shards: int, dtype: str = "float32") -> tuple[Item, ...]:
+    """All trained parameters in one flat tensor, of which the device has a partition."""
+    elements = sum(item.elements for item in items if item.has_gradient)
+    partition = -(-elements // shards)
+    return (Item("flat partition", "other", partition, 1, dtype, True, (partition,)),) if elements else ()
+
+
+def computing(request: PlanRequest, setup: Setup) -> Setup:
+    """The dtypes that the layers compute in, where sharding casts what it gathers.
+
+    FSDP gathers in the mixed precision's dtype (MixedPrecisionPolicy param_dtype), DeepSpeed casts the whole module
+    (runtime/engine.py _configure_distributed_model): no autocast cache is kept of either.
+    """
+    dtype = _DTYPES[request.mixed_precision]
+    if dtype is None or request.parallelism.strategy in ("none", "ddp"):
+        return setup
+    return replace(setup, dtype=dtype, kept_dtype=dtype, adapter_dtype=dtype)
+
+
+def gathered_size(item: Item, request: PlanRequest, setup: Setup) -> int:
+    """Bytes of one tensor of an item when it is whole on a device, constants of quantized weights left out."""
+    if item.role == "linear_4bit" and setup.storage is not None:
+        return setup.storage.codes_bytes(item.shape, item.numel)
+    return item.numel * ITEMSIZE[_DTYPES[request.mixed_precision] or item.dtype]
+
+
+def layer_sizes(request: PlanRequest, architecture: Architecture, setup: Setup, trained: bool = False) -> list[int]:
+    """Bytes of one layer of each kind when it is whole on a device; `trained`: of its trained parameters."""
+    rank = request.lora_settings.r if request.lora_settings else 0
+    found = []
+    for block in executed_blocks(architecture):
+        items = [item for item in block_items(block, setup, rank) if item.trainable or not trained]
+        found.append(sum(gathered_size(item, request, setup) * item.count for item in items) // block.count)
+    return found
+
+
+def outside(architecture: Architecture, items: Sequence[Item]) -> list[Item]:
+    """Parameters that stand outside the layers: embeddings, norms, head."""
+    prefixes = tuple({f"{block.prefix}.*." for block in architecture.blocks})
+    return [item for item in items if item.role != "buffer" and not item.name.startswith(prefixes)]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import prod
 
 from planner.memory.inventory import Item
-from planner.memory.sharding import share
 from planner.memory.tape import ITEMSIZE
 from planner.optimizers import Optimizer
 
@@ -29,11 +28,6 @@ class StateBytes:
     @property
     def total(self) -> int:
         return self.moments + self.constants + self.scalars
-
-    def shared(self, shards: int) -> "StateBytes":
-        """The share of one of `shards` devices."""
-        parts = (self.moments, self.constants, self.scalars, self.paged)
-        return self if shards == 1 else StateBytes(*(share(part, shards) for part in parts))
 
 
 def gradient_bytes(items: Sequence[Item]) -> int:

@@ -4,7 +4,7 @@ Layers come from the tape (taped.py), parameters and states from the inventory. 
 the layers before it; the gradients it leaves over the layers after it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
@@ -25,9 +25,10 @@ from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
 from planner.memory.peaks import Peaks
 from planner.memory.reach import executed_blocks
-from planner.memory.sharding import num_shards, share
+from planner.memory.sharding import FIRST, LAST, MIDDLE, computing
+from planner.memory.spread import left_gradients
 from planner.memory.structure import FULL, SLIDING, AttentionName, Regime, Structure, regime_of
-from planner.memory.tape import Key, Live, Monomial
+from planner.memory.tape import ITEMSIZE, Key, Live, Monomial
 from planner.memory.taped import Entry, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.schema import PlanRequest
 
@@ -90,6 +91,10 @@ class Layer:
     backward_at: Candidate | None
     kind: str = ""
 
+    def keep(self, num_bytes: Number) -> None:
+        """Of the gradients, what stays when the layer is done."""
+        self.gradients = self.part.dims["layer_gradients"] = num_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Composition:
@@ -99,6 +104,12 @@ class Composition:
     bytes: Number
     pieces: tuple[tuple[Part, Live, int], ...]
     gradients: str  # "none", "growing" (in pieces), "all"
+    layer: str = ""  # of the layers' backward: which place the layer at work has among them
+
+    @property
+    def at(self) -> str:
+        """The moment by the names that buffers use (sharding.py)."""
+        return self.layer or self.phase.replace(" ", "_")
 
 
 def structures(
@@ -224,9 +235,9 @@ class Step:
         """Every layer, in order."""
         return [layer for runs in self.stacks for layer, count in runs for _ in range(count)]
 
-    def moments(self) -> list[Composition]:
-        """The largest moment of every phase, in order."""
-        return [*self._forward(), *self._backward()]
+    def moments(self, held: Callable[[str], int] = lambda at: 0) -> list[Composition]:
+        """The largest moment of every phase, in order; `held`: bytes of buffers at a moment, which count there too."""
+        return [*self._forward(), *self._backward(held)]
 
     def _forward(self) -> Iterable[Composition]:
         model, tape = self.model, self.tape
@@ -271,7 +282,7 @@ class Step:
         saved = any(label == "layer input" for label, _, _ in runs[0][0].tape.saved)
         return Live() if saved else entry.inputs_embeds
 
-    def _backward(self) -> Iterable[Composition]:
+    def _backward(self, held: Callable[[str], int]) -> Iterable[Composition]:
         model, tape = self.model, self.tape
         best, at = model.highest(tape.backward_head)
         before = [run for runs in self.stacks for run in runs]
@@ -281,24 +292,32 @@ class Step:
         for i in range(len(self.stacks) - 1, -1, -1):
             entry, runs = tape.entries[i], self.stacks[i]
             before = before[: len(before) - len(runs)]
-            yield self._backward_layers(entry, runs, before, after)
+            yield self._backward_layers(entry, runs, before, after, held)
             after = runs + after
             best, at = model.highest(entry.backward)
             total = _sum(before, "kept") + _sum(after, "gradients") + best
             pieces = (*_counted(before, "kept"), *_counted(after, "gradients"), *_pieces(model, at))
             yield Composition("backward layers" if before else "backward embedding", total, pieces, "growing")
 
-    def _backward_layers(self, entry: Entry, runs: Runs, before: Runs, after: Runs) -> Composition:
-        """Within a run bytes change by the same amount a layer, so the largest moment is its first or its last."""
+    def _backward_layers(
+        self, entry: Entry, runs: Runs, before: Runs, after: Runs, held: Callable[[str], int]
+    ) -> Composition:
+        """Within a run bytes change by the same amount a layer, so the largest moment is at one of its ends.
+
+        Buffers differ for the first and the last layer of all, so next to those ends is looked at too.
+        """
+        total, passed = _number((*before, *runs, *after)), _number(after)
         base = self.model.total(entry.shared_backward) + _sum(before, "kept") + _sum(runs, "kept")
         base = base + _sum(after, "gradients")
         highest: Number = 0
         where = (0, 0)
         for i in range(len(runs) - 1, -1, -1):
             layer, count = runs[i]
-            for done in {0, count - 1}:
+            for done in sorted({0, min(1, count - 1), max(count - 2, 0), count - 1}):
                 moment = base - (done + 1) * layer.kept + done * layer.gradients + layer.backward
+                moment = moment + held(_place(passed + done, total))
                 highest, where = _higher(highest, where, moment, (i, done))
+            passed += count
             base = base + count * (layer.gradients - layer.kept) - self.model.total(last_used(entry, runs, i))
         i, done = where
         found, count = runs[i]
@@ -309,7 +328,18 @@ class Step:
             *_pieces(found.part, found.backward_at),
             *_counted([(found, done), *runs[i + 1 :], *after], "gradients"),
         )
-        return Composition("backward layers", highest, pieces, "growing")
+        at = _place(_number((*runs[i + 1 :], *after)) + done, total)
+        return Composition("backward layers", highest - held(at), pieces, "growing", at)
+
+
+def _number(runs: Iterable[tuple[Layer, int]]) -> int:
+    """Layers of some runs."""
+    return sum(count for _, count in runs)
+
+
+def _place(done: int, total: int) -> str:
+    """Where a layer stands in the backward of all layers."""
+    return FIRST if done == 0 else LAST if done == total - 1 else MIDDLE
 
 
 def _sum(runs: Runs, attribute: str) -> Number:
@@ -368,11 +398,14 @@ class Laid:
 class Layout:
     """The tapes of a model in order; all of a step but batch and length.
 
-    stacks: of each stack, (kind of layer, how many alike follow each other).
+    stacks: of each stack, (kind of layer, how many alike follow each other). kept_size, made_size: bytes of an
+    element of a gradient as it is kept and as backward makes it.
     """
 
     tape: TapedModel
     stacks: tuple[tuple[tuple[Laid, int], ...], ...]
+    kept_size: int
+    made_size: int
 
 
 def build_step(
@@ -393,7 +426,8 @@ def lay_out(
     request: PlanRequest, architecture: Architecture, setup: Setup, regime: Regime, gradients_exist: bool
 ) -> Layout:
     """Tape every kind of layer and the model around them."""
-    base, kinds = structures(request, architecture, setup, regime, gradients_exist)
+    computed = computing(request, setup)
+    base, kinds = structures(request, architecture, computed, regime, gradients_exist)
     prefixes = list(dict.fromkeys(block.prefix for block, _ in kinds))
     order: dict[tuple[int, int], Laid] = {}
     for block, structure in kinds:
@@ -402,7 +436,9 @@ def lay_out(
         layers = _layers_of(block, structure, sizes, last, input_gradient(request, setup))
         order |= {(prefixes.index(block.prefix), index): layer for index, layer in layers.items()}
     tape = tape_model(around_layers(base))
-    return Layout(tape, _in_stacks(order, len(tape.entries)))
+    full = request.lora_settings is None
+    sizes_of = (ITEMSIZE[s.dtype if full else s.adapter_dtype] for s in (setup, computed))
+    return Layout(tape, _in_stacks(order, len(tape.entries)), *sizes_of)
 
 
 def _layers_of(block: Block, structure: Structure, dims: Dims, last: int, given_gradient: bool) -> dict[int, Laid]:
@@ -435,13 +471,14 @@ def _in_stacks(order: dict[tuple[int, int], Laid], num_stacks: int) -> tuple[tup
 def evaluate(layout: Layout, request: PlanRequest, architecture: Architecture, batch: Number, length: Number) -> Step:
     """The step of a layout at a batch and length, or at arrays of them that share its regime."""
     rank = request.lora_settings.r if request.lora_settings else 0
-    dims, shards = model_dims(architecture, batch, length, rank), num_shards(request)
+    dims = model_dims(architecture, batch, length, rank)
     layers: dict[int, Layer] = {}
     stacks: list[Runs] = []
     for stack in layout.stacks:
         for laid, _ in stack:
             if id(laid) not in layers:
-                layers[id(laid)] = _evaluate(laid, dims | laid.dims, shards)
+                layer = layers[id(laid)] = _evaluate(laid, dims | laid.dims)
+                layer.keep(left_gradients(request, layer.gradients, layout.kept_size, layout.made_size))
         stacks.append([(layers[id(laid)], count) for laid, count in stack])
     return Step(Part(dims), layout.tape, stacks)
 
@@ -467,11 +504,10 @@ def input_gradient(request: PlanRequest, setup: Setup) -> bool:
     return request.method == "full" or request.gradient_checkpointing or "embedding" in setup.saved
 
 
-def _evaluate(laid: Laid, dims: Dims, shards: int) -> Layer:
+def _evaluate(laid: Laid, dims: Dims) -> Layer:
     tape, part = laid.tape, Part(dims)
     forward, forward_at = part.highest(tape.forward)
     backward, backward_at = part.highest(tape.backward)
     saved, passed, kept = part.total(tape.saved), part.total(tape.passed), part.total(tape.kept)
-    gradients = share(part.total(tape.gradients), shards)
-    part.dims["layer_gradients"] = gradients
+    gradients = part.total(tape.gradients)
     return Layer(part, tape, saved, passed, kept, gradients, forward, backward, forward_at, backward_at, laid.kind)

@@ -62,7 +62,7 @@ _ROLE_SOURCES = {
 
 
 def weight_terms(items: Sequence[Item], setup: Setup, shards: int) -> Iterable[Term]:
-    """The weights by kind and dtype."""
+    """The weights of one device by kind and dtype; of quantized ones, which are given whole, the codes are divided."""
     groups: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         loaded = setup.kept_dtype if item.role == "bias_4bit" else item.dtype
@@ -76,7 +76,7 @@ def weight_terms(items: Sequence[Item], setup: Setup, shards: int) -> Iterable[T
             continue
         size = ITEMSIZE[dtype]
         name = f"{_ROLE_NAMES[role]} ({dtype})"
-        yield plain(name, "weights", size * elements, f"{size} x elements", LOADED, source, shards, elements=elements)
+        yield plain(name, "weights", size * elements, f"{size} x elements", LOADED, source, elements=elements)
 
 
 def _quantized_terms(members: Sequence[Item], storage: Storage, shards: int) -> Iterable[Term]:
@@ -87,7 +87,7 @@ def _quantized_terms(members: Sequence[Item], storage: Storage, shards: int) -> 
     formula = "parameters" if bits == 8 else "parameters / 2" if bits == 4 else f"parameters x {bits} / 8"
     yield plain(name, "weights", codes, formula, LOADED, source, shards, parameters=elements)
     name = f"{bits}-bit block constants"
-    yield plain(name, "weights", constants, storage.formula, LOADED, source, shards, parameters=elements)
+    yield plain(name, "weights", constants, storage.formula, LOADED, source, parameters=elements)
 
 
 def state_terms(optimizer: Optimizer, states: StateBytes, items: Sequence[Item]) -> Iterable[Term]:

@@ -67,16 +67,20 @@ def _pipeline(request: PlanRequest, architecture: Architecture) -> None:
 
 
 #: Settings that are in the request and not in the memory model yet.
-_NOT_YET = frozenset(ParallelismSettings.model_fields) - {"strategy"}
+_NOT_YET = (
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "context_parallel_size",
+    "expert_parallel_size",
+    "activation_offloading",
+)
 
 
 def _modelled(request: PlanRequest, architecture: Architecture) -> None:
-    p = request.parallelism
-    for name, info in ParallelismSettings.model_fields.items():
-        if name in _NOT_YET and getattr(p, name) != info.default:
-            raise _refuse(name, getattr(p, name), "not modelled yet")
-    if p.strategy not in ("none", "ddp", "fsdp"):
-        raise RequestError(f"parallelism.strategy: {p.strategy!r} is not modelled yet", "parallelism.strategy")
+    for name in _NOT_YET:
+        given = getattr(request.parallelism, name)
+        if given != ParallelismSettings.model_fields[name].default:
+            raise _refuse(name, given, "not modelled yet")
 
 
 _RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _pipeline, _modelled)

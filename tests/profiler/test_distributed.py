@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `profiler`")
 
+from planner.estimate import estimate  # noqa: E402
 from planner.schema import PlanRequest  # noqa: E402
 from tests.profiler.recipes import request  # noqa: E402
 
@@ -81,6 +82,15 @@ def test_fsdp_holds_half_of_everything_on_each_rank(answers: dict[str, dict[str,
 def test_fsdp_shards_frozen_weights_and_adapters_alike(answers: dict[str, dict[str, Any]]) -> None:
     answer = answers["fsdp lora"]
     assert each(answer, "weights_bytes") == {PARAMS + 4 * ADAPTERS // RANKS + ROTARY}
+
+
+@pytest.mark.parametrize("name", ["ddp full", "fsdp full", "fsdp lora"])
+def test_the_plan_equals_what_the_ranks_held(answers: dict[str, dict[str, Any]], name: str) -> None:
+    strategy, method = name.split()
+    plan, measured = estimate(spread(strategy, method=method)), answers[name]
+    assert plan.weights_bytes == measured["weights_bytes"]
+    assert plan.steady_bytes == pytest.approx(measured["steady_bytes"], abs=16)
+    assert plan.peak_bytes == pytest.approx(measured["peak_bytes"], abs=16)
 
 
 def test_other_processes_and_other_strategies_are_refused_and_the_rest_goes_on(

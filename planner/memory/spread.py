@@ -1,0 +1,58 @@
+"""The part of a run that one device has, by the request's strategy."""
+
+from typing import Any
+
+from planner.architecture.blocks import Architecture
+from planner.memory.inventory import Item, Setup
+from planner.memory.sharding import Shares, num_shards, share
+from planner.memory.sharding_ddp import copied
+from planner.memory.sharding_deepspeed import zero_shares
+from planner.memory.sharding_fsdp import fsdp_shares
+from planner.parallelism import DEEPSPEED, FULLY_SHARDED, data_parallel_size
+from planner.schema import PlanRequest
+
+
+def shares_of(request: PlanRequest, architecture: Architecture, items: tuple[Item, ...], setup: Setup) -> Shares:
+    """What the device with the most of everything holds."""
+    strategy = request.parallelism.strategy
+    if strategy in FULLY_SHARDED:
+        return fsdp_shares(request, architecture, items, setup, num_shards(request))
+    if strategy in DEEPSPEED:
+        return zero_shares(request, items, setup, data_parallel_size(request))
+    return copied(request, items)
+
+
+def left_gradients(request: PlanRequest, num_bytes: Any, kept_size: int, made_size: int) -> Any:
+    """Of the gradients that a layer's backward has made, what stays on the device as that layer is done.
+
+    kept_size, made_size: bytes of an element as it is kept and as backward makes it. Nothing stays beside ZeRO-3's
+    flat buffer, or where the host keeps gradients.
+    """
+    p = request.parallelism
+    if p.strategy == "zero3" or p.offload_params or (p.offload_optimizer and p.strategy == "zero2"):
+        return 0 * num_bytes
+    return share(num_bytes * kept_size // made_size, num_shards(request))
+
+
+_MODELLED = {
+    "none": "no strategy",
+    "ddp": "torch's DistributedDataParallel with its gradient buckets",
+    "zero1": "DeepSpeed's ZeRO-1 with its default buckets",
+    "zero2": "DeepSpeed's ZeRO-2 with its default buckets",
+    "zero3": "DeepSpeed's ZeRO-3 with its default buckets",
+    "fsdp": "torch's FSDP2 (fully_shard), layer by layer",
+    "hsdp": "torch's FSDP2 within each node and copies across nodes",
+}
+
+
+def spread_notes(request: PlanRequest) -> list[str]:
+    """What is modelled of several devices, and what it takes for granted."""
+    p, notes = request.parallelism, []
+    if request.num_gpus > 1 or p.strategy != "none":
+        whose = "the one device" if request.num_gpus == 1 else f"one of {request.num_gpus:,} devices"
+        notes.append(f"bytes are those of {whose}; modelled is {_MODELLED[p.strategy]}")
+    if p.strategy in FULLY_SHARDED and request.quantization_settings is not None:
+        notes.append("quantized weights are stored in a dtype that FSDP can shard (bnb_4bit_quant_storage)")
+    if p.strategy in FULLY_SHARDED and p.offload_params and not p.offload_optimizer:
+        notes.append("FSDP's offload_params keeps gradients and optimizer states in the host's memory too")
+    return notes
