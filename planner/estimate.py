@@ -194,6 +194,11 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     notes += spread_notes(request)
     if activation_certainty(memory.setup.loss, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
+    if any(b.attention is not None and b.attention.kind in ("linear", "mamba") for b in architecture.blocks):
+        notes.append(
+            "recurrent layers run as transformers' own torch code; with the packages that replace it (mamba-ssm, "
+            "flash-linear-attention, causal-conv1d) they need less"
+        )
     unreached = sum(i.elements for i in memory.static.items if not i.reached)
     if unreached:
         notes.append(

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from planner.architecture.blocks import Architecture
 from planner.estimate import resident_bytes
 from planner.memory.dims import larger
+from planner.memory.loops import MANY_PASSES, all_pass_tokens
 from planner.memory.runtime import batch_bytes
 from planner.prepare import prepare
 from planner.resolve import check
@@ -45,10 +46,14 @@ def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -
 
 
 def _alike(architecture: Architecture, batches: Int64, lengths: Int64) -> Iterator[NDArray[np.bool_]]:
-    """Cells that share one structure: a batch of one or more, and the same sliding windows exceeded."""
-    windows = {b.attention.sliding_window for b in architecture.blocks if b.attention and b.attention.sliding_window}
+    """Cells that share one structure: a batch of one or more, the same windows and passes of a recurrence exceeded."""
+    edges = {b.attention.sliding_window for b in architecture.blocks if b.attention and b.attention.sliding_window}
+    loops = sorted(all_pass_tokens(architecture))
+    edges |= {tokens * passes + 1 for tokens in loops for passes in range(1, MANY_PASSES)}
     codes = (batches == 1).astype(np.int64)
-    for window in sorted(windows):
-        codes = codes * 2 + (lengths >= window)
+    for edge in sorted(edges):
+        codes = codes * 2 + (lengths >= edge)
+    for tokens in loops:
+        codes = codes * 2 + (lengths % tokens == 0)
     for code in np.unique(codes):
         yield codes == code

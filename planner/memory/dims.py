@@ -14,7 +14,8 @@ Dims = dict[str, Number]
 
 def model_dims(architecture: Architecture, batch: Number, length: Number, rank: int) -> Dims:
     """Symbols that every part knows: B, S, hidden, vocab, r, and the rotary tables'."""
-    attention = next((b.attention for b in executed_blocks(architecture) if b.attention is not None), None)
+    found = [b.attention for b in executed_blocks(architecture) if b.attention is not None]
+    attention = next((a for a in found if a.rotary_dim), found[0] if found else None)
     rotary = attention.rotary_dim if attention else 0
     return {
         "B": batch,
@@ -137,8 +138,9 @@ def block_shape(block: Block) -> BlockShape:
     if isinstance(mlp, Moe):
         common |= {"shared_expert": mlp.shared_intermediate_size > 0, "expert_groups": mlp.num_groups > 1}
     if a is None:
-        return BlockShape(**common)  # type: ignore[arg-type]
+        return BlockShape(mixer="none", **common)  # type: ignore[arg-type]
     return BlockShape(
+        mixer=a.kind if a.kind in ("linear", "mamba") else "attention",
         grouped=a.num_heads != a.num_key_value_heads,
         multi_query=a.num_key_value_heads == 1,
         wide_heads=a.head_dim > 256,

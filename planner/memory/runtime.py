@@ -38,16 +38,19 @@ class DeviceBytes:
 
 #: Families whose forward reshapes the token ids, so that the counted steps see them (profiler/storages.py).
 _RESHAPED_IDS = frozenset({"gpt2", "opt", "t5", "mt5"})
+#: Families whose recurrent layers multiply with a view of the batch's padding mask, so that the counted steps see it.
+_VIEWED_MASK = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_moe", "mamba", "jamba", "nemotron_h"})
 
 
 def batch_bytes(device: str, model_type: str, padded: bool, batch: Number, length: Number) -> Number:
     """The batch itself, 8 bytes a token and tensor: ids and labels, and the attention mask where padding is passed.
 
-    CPU steps are counted without the batch, which is made before them, but for ids that a model's forward reshapes.
+    CPU steps are counted without the batch, which is made before them, but for what a model's forward takes views of.
     """
     if device == "cuda":
         return 8 * batch * length * (3 if padded else 2)
-    return 8 * batch * length if model_type in _RESHAPED_IDS else 0 * batch * length
+    seen = model_type in _RESHAPED_IDS or (padded and model_type in _VIEWED_MASK)
+    return 8 * batch * length if seen else 0 * batch * length
 
 
 def cublas_workspace_bytes(compute_capability: float | None) -> int:

@@ -23,11 +23,13 @@ from planner.memory.dims import (
 )
 from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
+from planner.memory.loops import pass_tokens
+from planner.memory.mixer_dims import mixer_dims, sequence_dims
 from planner.memory.peaks import Peaks
 from planner.memory.reach import executed_blocks
 from planner.memory.sharding import FIRST, LAST, MIDDLE, computing
 from planner.memory.spread import left_gradients
-from planner.memory.structure import FULL, SLIDING, AttentionName, Regime, Structure, regime_of
+from planner.memory.structure import FULL, RECURRENT, SLIDING, AttentionName, Regime, Structure, regime_of
 from planner.memory.tape import ITEMSIZE, Key, Live, Monomial
 from planner.memory.taped import Entry, TapedLayer, TapedModel, tape_layer, tape_model
 from planner.schema import PlanRequest
@@ -120,8 +122,17 @@ def structures(
     layers = []
     for block in executed_blocks(architecture):
         window = block.attention.sliding_window if block.attention else None
-        layers.append((block, _of_block(base, block, architecture, setup, window in regime.full_windows)))
+        own = _of_block(base, block, architecture, setup, window in regime.full_windows)
+        layers.append((block, _of_loop(own, block, regime)))
     return base, layers
+
+
+def _of_loop(structure: Structure, block: Block, regime: Regime) -> Structure:
+    """The same with what the length decides of the block's recurrence."""
+    loop = next((loop for loop in regime.loops if loop.tokens == pass_tokens(block)), None)
+    if loop is None:
+        return structure
+    return replace(structure, loop_passes=loop.passes, whole_chunks=loop.whole and structure.kept_dtype == "float32")
 
 
 def _structure(
@@ -432,7 +443,7 @@ def lay_out(
     order: dict[tuple[int, int], Laid] = {}
     for block, structure in kinds:
         last = max(max(b.indices) for b, _ in kinds if b.prefix == block.prefix)
-        sizes = block_dims(block, named=base.family == GENERIC)
+        sizes = block_dims(block, named=base.family == GENERIC) | mixer_dims(block)
         layers = _layers_of(block, structure, sizes, last, input_gradient(request, setup))
         order |= {(prefixes.index(block.prefix), index): layer for index, layer in layers.items()}
     tape = tape_model(around_layers(base))
@@ -456,7 +467,11 @@ def _layers_of(block: Block, structure: Structure, dims: Dims, last: int, given_
 
 def _kind(structure: Structure) -> str:
     """A reentrant checkpoint's arguments live as long as the graph, which the loss holds until backward is over."""
-    return "" if structure.checkpointing == "reentrant" else SLIDING if structure.block.sliding else FULL
+    if structure.checkpointing == "reentrant":
+        return ""
+    if structure.block.mixer in ("linear", "mamba"):
+        return RECURRENT
+    return SLIDING if structure.block.sliding else FULL
 
 
 def _in_stacks(order: dict[tuple[int, int], Laid], num_stacks: int) -> tuple[tuple[tuple[Laid, int], ...], ...]:
@@ -477,7 +492,8 @@ def evaluate(layout: Layout, request: PlanRequest, architecture: Architecture, b
     for stack in layout.stacks:
         for laid, _ in stack:
             if id(laid) not in layers:
-                layer = layers[id(laid)] = _evaluate(laid, dims | laid.dims)
+                sizes = dims | laid.dims | sequence_dims(laid.dims, length)
+                layer = layers[id(laid)] = _evaluate(laid, sizes)
                 layer.keep(left_gradients(request, layer.gradients, layout.kept_size, layout.made_size))
         stacks.append([(layers[id(laid)], count) for laid, count in stack])
     return Step(Part(dims), layout.tape, stacks)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.architecture.blocks import Architecture
+from planner.memory.loops import Loop, all_pass_tokens, loop_of
 from planner.memory.quantized import QuantMethod
 from planner.methods.saved import Saved
 from planner.switches import LossPath
 
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
-FULL, SLIDING = "full attention: ", "sliding attention: "
+FULL, SLIDING, RECURRENT = "full attention: ", "sliding attention: ", "recurrent layers: "
 
 AttentionName = Literal["sdpa", "flash_attention_2", "eager"]
 
@@ -21,17 +22,19 @@ AttentionName = Literal["sdpa", "flash_attention_2", "eager"]
 class Regime:
     """All that batch and length decide of a structure.
 
-    single_sequence: a batch of one. full_windows: the sliding windows that the sequence fills.
+    single_sequence: a batch of one. full_windows: the sliding windows that the sequence fills. loops: of recurrences.
     """
 
     single_sequence: bool
     full_windows: frozenset[int | None]
+    loops: frozenset[Loop] = frozenset()
 
 
 def regime_of(architecture: Architecture, batch: int, length: int) -> Regime:
     """The regime of one batch and length (planner/grid.py finds cells of arrays that share one)."""
     windows = {b.attention.sliding_window for b in architecture.blocks if b.attention is not None}
-    return Regime(batch == 1, frozenset(w for w in windows if w and length >= w))
+    loops = frozenset(loop_of(tokens, length) for tokens in all_pass_tokens(architecture))
+    return Regime(batch == 1, frozenset(w for w in windows if w and length >= w), loops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Roles:
 class BlockShape:
     """What a family's layer code branches on, read from the block's attention and MLP.
 
+    mixer: "attention", or "linear" or "mamba" for a recurrence; "none" where the layer only has an MLP.
     grouped: fewer key than query heads. wide_heads: head_dim > 256, which sdpa's grouped kernels do not take.
     uneven_heads: values are not as wide as keys, which the CPU's flash kernel does not take. q_lora: queries come from
     a latent too. keys_are_values: values are the keys before their norm (gemma4).
@@ -71,6 +75,7 @@ class BlockShape:
     follows; bidirectional: no causal order. position_bias: the layer has a table of position biases.
     """
 
+    mixer: str = "attention"
     grouped: bool = False
     multi_query: bool = False
     wide_heads: bool = False
@@ -120,6 +125,8 @@ class Structure:
         is materialised because the sequence is longer than the window.
     autocast: the dtype of autocast, or None. single_sequence: batch of one, where some reshapes need no copy.
     input_requires_grad: a gradient flows to the layer's input; encoder_requires_grad: to the encoder's output.
+    loop_passes: of a recurrence over the sequence: one, two, or three for all that are more.
+    whole_chunks: the recurrence pads nothing, which matters where tensors are float32 throughout.
     last_of_stack: no later layer uses what this one shares.
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
     tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
@@ -154,6 +161,8 @@ class Structure:
     final_softcap: bool = False
     embedding_dropout: bool = False
     hooked_embeddings: bool = False
+    loop_passes: int = 1
+    whole_chunks: bool = False
     encoder_requires_grad: bool = True
     last_of_stack: bool = False
     saved: frozenset[Saved] = frozenset()

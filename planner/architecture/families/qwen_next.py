@@ -95,6 +95,7 @@ QWEN3_NEXT = Style(
         shared_expert_intermediate_size=512,
         num_experts=512,
         num_experts_per_tok=10,
+        norm_topk_prob=True,
         **STEPS,
         **LINEAR,
     ),

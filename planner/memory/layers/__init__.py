@@ -51,6 +51,9 @@ FAMILIES = {
     "t5": "t5",
     "mt5": "t5",
     "internlm3": "llama",
+    "qwen3_next": "qwen3_next",
+    "qwen3_5": "qwen3_5",
+    "qwen3_5_moe": "qwen3_5",
 }
 
 

@@ -1,0 +1,38 @@
+"""Recurrences over the sequence: how many tokens one pass of the loop takes, and how many passes a length needs."""
+
+from dataclasses import dataclass
+
+from planner.architecture.blocks import Architecture, Block
+
+#: Tokens of a chunk of the gated delta rule (transformers 5.23 torch_chunk_gated_delta_rule, chunk_size).
+DELTA_CHUNK = 64
+
+#: Lengths over which a structure changes, in passes: one, two, and three for all that are more.
+MANY_PASSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """What a length decides of the loops whose passes take so many tokens.
+
+    passes: 1, 2, or 3 for all that are more. whole: the sequence is a multiple of tokens and needs no padding.
+    """
+
+    tokens: int
+    passes: int
+    whole: bool
+
+
+def pass_tokens(block: Block) -> int:
+    """Tokens that one pass of the block's recurrence takes; 0 where there is none."""
+    return DELTA_CHUNK if block.attention is not None and block.attention.kind == "linear" else 0
+
+
+def loop_of(tokens: int, length: int) -> Loop:
+    """The loop over `length` tokens."""
+    return Loop(tokens, min(-(-length // tokens), MANY_PASSES), length % tokens == 0)
+
+
+def all_pass_tokens(architecture: Architecture) -> frozenset[int]:
+    """Tokens of a pass, for every kind of recurrence in the model."""
+    return frozenset(pass_tokens(block) for block in architecture.blocks) - {0}

@@ -1,0 +1,49 @@
+"""Symbols of mixers that are no attention over all tokens: widths of their states, and the sequence cut into chunks."""
+
+from typing import Any
+
+from planner.architecture.blocks import Attention, Block
+from planner.memory.loops import pass_tokens
+
+
+def mixer_dims(block: Block) -> dict[str, Any]:
+    """Of a block whose tokens are mixed by a recurrence; none of other blocks."""
+    a = block.attention
+    if a is None or a.kind != "linear":
+        return {}
+    kernel = next(t.shape[-1] for t in block.tensors if t.name.endswith("conv1d.weight"))
+    return {**delta_dims(a), "conv_kernel": kernel, "pass_tokens": pass_tokens(block)}
+
+
+def delta_dims(a: Attention) -> dict[str, Any]:
+    """Of a gated delta net."""
+    keys, values = a.num_key_value_heads * a.head_dim, a.num_heads * a.v_head_dim
+    return {
+        "key_heads": a.num_key_value_heads,
+        "value_heads": a.num_heads,
+        "k_dim": a.head_dim,
+        "v_dim": a.v_head_dim,
+        "conv_width": 2 * keys + values,
+        "qkvz_width": 2 * keys + 2 * values,
+    }
+
+
+def sequence_dims(dims: dict[str, Any], length: Any) -> dict[str, Any]:
+    """What a length makes of a recurrence; none where the layer has none.
+
+    conv_length: a causal convolution pads both ends. chunks_before: all but the two that are run on the tape;
+    chunks_between: those without the first.
+    """
+    if "pass_tokens" not in dims:
+        return {}
+    chunks = -(-length // dims["pass_tokens"])
+    return {
+        "conv_length": length + dims["conv_kernel"] - 1,
+        "chunks": chunks,
+        "chunks_before": _at_least_0(chunks - 2),
+        "chunks_between": _at_least_0(chunks - 3),
+    }
+
+
+def _at_least_0(number: Any) -> Any:
+    return max(number, 0) if isinstance(number, int) else number.clip(min=0)

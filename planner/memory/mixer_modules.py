@@ -1,0 +1,44 @@
+"""What mixers of state-space and linear-attention layers share: the causal convolution, the loop over chunks."""
+
+from planner.memory import ops, recurrent_ops
+from planner.memory.modules import Context
+from planner.memory.tape import Shape, Value
+
+
+def without_padding(c: Context, hidden_states: Value) -> Value:
+    """apply_mask_to_padding_states: multiplied with the batch's own mask where one is passed."""
+    return ops.scale(c.tape, hidden_states, "without padding") if c.structure.mask == "padded" else hidden_states
+
+
+def causal_conv1d(c: Context, x: Value, name: str, channels: str, bias: bool) -> Value:
+    """causal_conv1d_fn of transformers 5.23 without the package causal-conv1d: x [B, channels, S]."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    weight = c.parameter(f"{name}.weight", (channels, "conv_kernel"))
+    b = c.parameter(f"{name}.bias", (channels,)) if bias else None
+    padded = recurrent_ops.depthwise_conv(t, x, weight, b, ("B", channels, "conv_length"))
+    out = ops.narrow(t, padded, ("B", channels, "S"))
+    del padded
+    out = ops.unary(t, out, "act_fn")
+    out.contiguous = True
+    t.scope = before
+    return out
+
+
+def held_by_earlier(c: Context, read: list[Value], made: list[Value], kept: list[Shape]) -> list[Value]:
+    """What all passes of a loop over the sequence but the last two keep: they need no more than those do.
+
+    Only the last two are run on the tape, the first that backward comes to, where it holds most. read: what each pass
+    saves a slice of; made: what a pass hands on to the next; kept: what it makes and saves, in float32. Returns what
+    is made as the last two get it.
+    """
+    t, number = c.tape, len(read)
+    if c.structure.loop_passes < 3:
+        return made
+
+    def backward(*grads_and_saved: Value) -> ops.Grads:
+        return (None,) * number
+
+    held = [t.allocate(shape, "float32", "state of each pass") for shape in kept]
+    handed = [t.op("view", value.shape, value.dtype, read, backward, view=value) for value in made[1:]]
+    return [t.op("recurrent state", made[0].shape, made[0].dtype, read, backward, [*read, *held]), *handed]
