@@ -11,6 +11,7 @@ from planner.memory import ledger
 from planner.memory.band import Band, band_for
 from planner.memory.inventory import Setup
 from planner.memory.layers import activation_certainty
+from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.sharding import buffers_at
@@ -40,6 +41,7 @@ class Memory:
     cublas: int
     batch: int
     gpu: GpuRow | None
+    host: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +81,28 @@ def compute_memory(request: PlanRequest) -> Memory:
     batch, length = request.per_device_train_batch_size, request.max_length
     step = prepared.step(batch, length, accumulating)
     cublas = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
-    ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, length)
+    own = device_length(request, length)
+    ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, own)
     found = moments(static, step, accumulating, cublas + ids)
     peak = max(found, key=lambda m: m.total)
     certainty = activation_certainty(setup.loss, architecture) if request.num_gpus == 1 else "modelled"
     band = band_for(request, certainty)
     on_device = device_bytes(peak.total, request.device, band)
     return Memory(
-        request, stacked.filled, model, setup, static, found, peak, certainty, band, on_device, cublas, ids, gpu
+        request,
+        stacked.filled,
+        model,
+        setup,
+        static,
+        found,
+        peak,
+        certainty,
+        band,
+        on_device,
+        cublas,
+        ids,
+        gpu,
+        static.host_bytes + step.on_host,
     )
 
 
@@ -184,7 +200,7 @@ def disk_and_host(num_params: int, trained_bytes: int, states_bytes: int, paged:
 
 def _on_host(memory: Memory) -> int:
     """What the devices of one node keep in its memory."""
-    return memory.static.host_bytes * memory.request.num_gpus // memory.request.num_nodes
+    return memory.host * memory.request.num_gpus // memory.request.num_nodes
 
 
 def _notes(request: PlanRequest, memory: Memory) -> list[str]:

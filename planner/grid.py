@@ -12,6 +12,7 @@ from planner.architecture.blocks import Architecture
 from planner.estimate import resident_bytes
 from planner.memory.dims import larger
 from planner.memory.loops import MANY_PASSES, all_pass_tokens
+from planner.memory.model_parallel import device_length
 from planner.memory.runtime import batch_bytes
 from planner.prepare import prepare
 from planner.resolve import check
@@ -33,12 +34,13 @@ def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -
     resident = resident_bytes(request, prepared.static)
     peaks = np.full(batches.shape, resident.optimizer_step, np.int64)
     padded = request.padding == "padded"
-    peaks += batch_bytes(request.device, model.architecture.model_type, padded, batches, lengths)
+    own = device_length(request, lengths)
+    peaks += batch_bytes(request.device, model.architecture.model_type, padded, batches, own)
     accumulating = request.gradient_accumulation_steps > 1
     for cells in _alike(model.architecture, batches, lengths):
         sizes = (batches[cells], lengths[cells])
         step = prepared.step(*sizes, accumulating)
-        ids = batch_bytes(request.device, model.architecture.model_type, padded, *sizes)
+        ids = batch_bytes(request.device, model.architecture.model_type, padded, batches[cells], own[cells])
         for moment in step.moments(resident.held):
             total = resident.running + resident.held(moment.at) + ids + moment.bytes
             peaks[cells] = larger(peaks[cells], total)

@@ -194,11 +194,16 @@ def model_shape(architecture: Architecture) -> BlockShape:
 
 
 def value(monomial: Monomial, dims: Dims) -> Number:
-    """The product of a monomial's symbols; "per_64" divides, rounded up."""
+    """The product of a monomial's symbols; "per_64" divides, rounded up.
+
+    Where devices share a sequence (`sequence_split`), each has its part of what is as wide as the hidden states.
+    """
     product: Number = 1
     for symbol in monomial:
         if symbol != "per_64":
             product = product * dims[symbol]
+    if "sequence_split" in dims and "hidden" in monomial and "S" in monomial:
+        product = -(-product // dims["sequence_split"])
     return -(-product // 64) if "per_64" in monomial else product
 
 

@@ -12,8 +12,10 @@ from typing import Any
 from planner.answer import Category, Certainty, Phase
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup, block_items
+from planner.memory.model_parallel import device_items
 from planner.memory.reach import executed_blocks
 from planner.memory.tape import ITEMSIZE
+from planner.parallelism import data_parallel_size
 from planner.schema import PlanRequest
 
 #: Moments of the step at which a buffer can be live; the backward of the layers is told apart by how far it is.
@@ -74,12 +76,12 @@ def buffers_at(buffers: Iterable[Buffer], moment: str) -> int:
 
 def num_shards(request: PlanRequest) -> int:
     """Devices over which gradients are divided once a layer's backward is done."""
-    strategy = request.parallelism.strategy
+    strategy, data = request.parallelism.strategy, data_parallel_size(request)
     if strategy == "fsdp":
-        return request.num_gpus
+        return data * request.parallelism.context_parallel_size
     if strategy == "hsdp":
-        return request.num_gpus // request.num_nodes
-    return request.num_gpus if strategy in ("zero2", "zero3") else 1
+        return data * request.parallelism.context_parallel_size // request.num_nodes
+    return data if strategy in ("zero2", "zero3") else 1
 
 
 def share(total: Any, shards: int) -> Any:
@@ -147,7 +149,8 @@ def layer_sizes(request: PlanRequest, architecture: Architecture, setup: Setup, 
     rank = request.lora_settings.r if request.lora_settings else 0
     found = []
     for block in executed_blocks(architecture):
-        items = [item for item in block_items(block, setup, rank) if item.trainable or not trained]
+        items = device_items(request, architecture, block_items(block, setup, rank))
+        items = tuple(item for item in items if item.trainable or not trained)
         found.append(sum(gathered_size(item, request, setup) * item.count for item in items) // block.count)
     return found
 

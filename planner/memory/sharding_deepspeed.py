@@ -38,14 +38,17 @@ _STAGE_3 = "DeepSpeed 0.19 runtime/zero/stage3.py"
 _COORDINATOR = "DeepSpeed 0.19 runtime/zero/partitioned_param_coordinator.py, config.py max_live_parameters"
 
 
-def zero_shares(request: PlanRequest, items: tuple[Item, ...], setup: Setup, shards: int) -> Shares:
-    """One device's part under the request's stage, over `shards` data-parallel devices."""
-    cast = _cast(items, computing(request, setup), request)
-    return (
-        _stage_3(request, cast, setup, shards)
-        if request.parallelism.strategy == "zero3"
-        else _stage_1_2(request, cast, setup, shards)
-    )
+def zero_shares(
+    request: PlanRequest, items: tuple[Item, ...], own: tuple[Item, ...], setup: Setup, shards: int
+) -> Shares:
+    """One device's part under the request's stage, over `shards` data-parallel devices.
+
+    items: what these devices share; own: what one of them works with, which is less where experts are divided.
+    """
+    computed = computing(request, setup)
+    shared, used = _cast(items, computed, request), _cast(own, computed, request)
+    stage = _stage_3 if request.parallelism.strategy == "zero3" else _stage_1_2
+    return stage(request, shared, used, setup, shards)
 
 
 def _cast(items: tuple[Item, ...], setup: Setup, request: PlanRequest) -> tuple[Item, ...]:
@@ -78,21 +81,23 @@ def _bucket(size: int, at: tuple[str, ...], source: str) -> Buffer:
     return Buffer("reduce bucket", "workspace", num_bytes, formula, inputs, at, source, born="backward_head")
 
 
-def _stage_1_2(request: PlanRequest, items: tuple[Item, ...], setup: Setup, shards: int) -> Shares:
+def _stage_1_2(
+    request: PlanRequest, items: tuple[Item, ...], own: tuple[Item, ...], setup: Setup, shards: int
+) -> Shares:
     """Weights whole; gradients whole (1) or the partition's (2); masters and states in one flat float32 partition."""
     trained, size = _trained(items)
     partition = flat(items, shards)
     part = -(-trained // shards)
     buffers = [_bucket(size, (*HEAD[1:], *LAYERS_BACKWARD, *EMBEDDING), f"{_STAGE_2} setup_buckets")]
     stage_2 = request.parallelism.strategy == "zero2"
-    gradients = _sixteen_bit(partition, items) if stage_2 else items
+    gradients = _sixteen_bit(partition, items) if stage_2 else own
     if request.parallelism.offload_optimizer:
         largest = max((item.numel for item in items if item.has_gradient), default=0)
         buffers.append(_copy_buffer(size * largest, largest))
         on_host = state_bytes(OPTIMIZERS[request.optim], partition, "cpu").total + (4 + 4 + size) * part
-        return Shares(items, () if stage_2 else gradients, (), shards, tuple(buffers), on_host)
+        return Shares(own, () if stage_2 else gradients, (), shards, tuple(buffers), on_host)
     buffers += [_master(part), *_step_gradients(request, partition, part, size, size * (part if stage_2 else trained))]
-    return Shares(items, gradients, partition, shards, tuple(buffers))
+    return Shares(own, gradients, partition, shards, tuple(buffers))
 
 
 def _sixteen_bit(partition: tuple[Item, ...], items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -120,14 +125,14 @@ def _copy_buffer(num_bytes: int, largest: int) -> Buffer:
     return Buffer("gradient copy buffer", "workspace", num_bytes, "largest parameter", inputs, ALWAYS, source)
 
 
-def _stage_3(request: PlanRequest, items: tuple[Item, ...], setup: Setup, shards: int) -> Shares:
+def _stage_3(request: PlanRequest, items: tuple[Item, ...], own: tuple[Item, ...], setup: Setup, shards: int) -> Shares:
     """Weights in parts, small ones whole; a flat buffer of gradient parts that stays; masters and states in parts."""
     trained, size = _trained(items)
     local = evenly(items, shards, PERSISTENCE_ELEMENTS)
     partition = flat(items, shards)
     part = -(-trained // shards)
     offload = request.parallelism
-    buffers = [*_gathered(items, setup, shards), _bucket(size, ALWAYS, f"{_STAGE_3} ipg_buckets")]
+    buffers = [*_gathered(own, setup, shards), _bucket(size, ALWAYS, f"{_STAGE_3} ipg_buckets")]
     on_host = weights_on_host(setup, local, shards) if offload.offload_params else 0
     weights = on_device(local) if offload.offload_params else local
     if offload.offload_optimizer:

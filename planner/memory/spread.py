@@ -4,6 +4,7 @@ from typing import Any
 
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
+from planner.memory.model_parallel import device_items, parallel_notes
 from planner.memory.sharding import Shares, num_shards, share
 from planner.memory.sharding_ddp import copied
 from planner.memory.sharding_deepspeed import zero_shares
@@ -15,11 +16,13 @@ from planner.schema import PlanRequest
 def shares_of(request: PlanRequest, architecture: Architecture, items: tuple[Item, ...], setup: Setup) -> Shares:
     """What the device with the most of everything holds."""
     strategy = request.parallelism.strategy
+    divided = device_items(request, architecture, items, experts=False)
+    own = device_items(request, architecture, items)
     if strategy in FULLY_SHARDED:
-        return fsdp_shares(request, architecture, items, setup, num_shards(request))
+        return fsdp_shares(request, architecture, divided, setup, num_shards(request))
     if strategy in DEEPSPEED:
-        return zero_shares(request, items, setup, data_parallel_size(request))
-    return copied(request, items)
+        return zero_shares(request, divided, own, setup, data_parallel_size(request))
+    return copied(request, own)
 
 
 def left_gradients(request: PlanRequest, num_bytes: Any, kept_size: int, made_size: int) -> Any:
@@ -55,4 +58,4 @@ def spread_notes(request: PlanRequest) -> list[str]:
         notes.append("quantized weights are stored in a dtype that FSDP can shard (bnb_4bit_quant_storage)")
     if p.strategy in FULLY_SHARDED and p.offload_params and not p.offload_optimizer:
         notes.append("FSDP's offload_params keeps gradients and optimizer states in the host's memory too")
-    return notes
+    return notes + parallel_notes(request)

@@ -5,7 +5,7 @@ the layers before it; the gradients it leaves over the layers after it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
 from planner.memory.loops import pass_tokens
 from planner.memory.mixer_dims import mixer_dims, sequence_dims
+from planner.memory.model_parallel import device_dims, device_length, keys_and_values
 from planner.memory.peaks import Peaks
 from planner.memory.reach import executed_blocks
 from planner.memory.sharding import FIRST, LAST, MIDDLE, computing
@@ -92,6 +93,24 @@ class Layer:
     forward_at: Candidate | None
     backward_at: Candidate | None
     kind: str = ""
+    besides: Live = field(default_factory=Live)
+    on_host: Number = 0
+
+    def need(self, live: Live) -> None:
+        """This besides, while the layer is at work."""
+        self.besides = live
+        self.forward, self.backward = (size + self.part.total(live) for size in (self.forward, self.backward))
+
+    def offload(self) -> None:
+        """What it saves goes to the host, and comes back when the layer is at work again."""
+        self.on_host = self.kept
+        self.saved = self.passed = self.kept = 0
+        self.tape = replace(self.tape, saved=Live(), passed=Live(), kept=Live())
+
+    def at_work(self, found: Candidate | None) -> tuple[tuple[Part, Live, int], ...]:
+        """What is live of it at one of its peaks."""
+        pieces = () if found is None else _pieces(self.part, found)
+        return (*pieces, (self.part, self.besides, 1)) if self.besides else pieces
 
     def keep(self, num_bytes: Number) -> None:
         """Of the gradients, what stays when the layer is done."""
@@ -246,6 +265,11 @@ class Step:
         """Every layer, in order."""
         return [layer for runs in self.stacks for layer, count in runs for _ in range(count)]
 
+    @property
+    def on_host(self) -> Number:
+        """Bytes of activations that the layers keep in the host's memory."""
+        return sum((layer.on_host for layer in self.layers), start=0)
+
     def moments(self, held: Callable[[str], int] = lambda at: 0) -> list[Composition]:
         """The largest moment of every phase, in order; `held`: bytes of buffers at a moment, which count there too."""
         return [*self._forward(), *self._backward(held)]
@@ -283,7 +307,7 @@ class Step:
             (model, shared, 1),
             *_counted(before, "passed"),
             *_counted(earlier, "saved"),
-            *_pieces(found.part, found.forward_at),
+            *found.at_work(found.forward_at),
         )
         return Composition("forward", highest, pieces, "none")
 
@@ -336,7 +360,7 @@ class Step:
         pieces = (
             (self.model, _without(entry, gone), 1),
             *_counted([*before, *runs[:i], (found, count - done - 1)], "kept"),
-            *_pieces(found.part, found.backward_at),
+            *found.at_work(found.backward_at),
             *_counted([(found, done), *runs[i + 1 :], *after], "gradients"),
         )
         at = _place(_number((*runs[i + 1 :], *after)) + done, total)
@@ -486,17 +510,21 @@ def _in_stacks(order: dict[tuple[int, int], Laid], num_stacks: int) -> tuple[tup
 def evaluate(layout: Layout, request: PlanRequest, architecture: Architecture, batch: Number, length: Number) -> Step:
     """The step of a layout at a batch and length, or at arrays of them that share its regime."""
     rank = request.lora_settings.r if request.lora_settings else 0
-    dims = model_dims(architecture, batch, length, rank)
+    dims = model_dims(architecture, batch, device_length(request, length), rank) | {"S_whole": length}
     layers: dict[int, Layer] = {}
     stacks: list[Runs] = []
     for stack in layout.stacks:
         for laid, _ in stack:
             if id(laid) not in layers:
-                sizes = dims | laid.dims | sequence_dims(laid.dims, length)
-                layer = layers[id(laid)] = _evaluate(laid, sizes)
+                sizes = dims | laid.dims | sequence_dims(laid.dims, device_length(request, length))
+                layer = layers[id(laid)] = _evaluate(laid, device_dims(request, sizes))
+                if request.parallelism.context_parallel_size > 1:
+                    layer.need(keys_and_values(request, laid.dims))
+                if request.parallelism.activation_offloading:
+                    layer.offload()
                 layer.keep(left_gradients(request, layer.gradients, layout.kept_size, layout.made_size))
         stacks.append([(layers[id(laid)], count) for laid, count in stack])
-    return Step(Part(dims), layout.tape, stacks)
+    return Step(Part(device_dims(request, dims)), layout.tape, stacks)
 
 
 def representative(number: Number) -> int:

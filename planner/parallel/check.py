@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from planner.architecture.blocks import Architecture, Moe
 from planner.errors import RequestError
-from planner.parallelism import ParallelismSettings
 from planner.schema import PlanRequest
 
 
@@ -66,21 +65,10 @@ def _pipeline(request: PlanRequest, architecture: Architecture) -> None:
         raise _refuse("pipeline_parallel_size", size, why)
 
 
-#: Settings that are in the request and not in the memory model yet.
-_NOT_YET = (
-    "tensor_parallel_size",
-    "pipeline_parallel_size",
-    "context_parallel_size",
-    "expert_parallel_size",
-    "activation_offloading",
-)
-
-
 def _modelled(request: PlanRequest, architecture: Architecture) -> None:
-    for name in _NOT_YET:
-        given = getattr(request.parallelism, name)
-        if given != ParallelismSettings.model_fields[name].default:
-            raise _refuse(name, given, "not modelled yet")
+    size = request.parallelism.pipeline_parallel_size
+    if size > 1:
+        raise _refuse("pipeline_parallel_size", size, "not modelled yet: use 1")
 
 
 _RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _pipeline, _modelled)
