@@ -78,14 +78,14 @@ def compute_memory(request: PlanRequest) -> Memory:
     check(request, architecture)
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
     accumulating = request.gradient_accumulation_steps > 1
-    batch, length = request.per_device_train_batch_size, request.max_length
+    batch, length = request.per_device_train_batch_size, request.max_length + request.virtual_tokens
     step = prepared.step(batch, length, accumulating)
     cublas = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
     own = device_length(request, length)
     ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, own)
     found = moments(static, step, accumulating, cublas + ids)
     peak = max(found, key=lambda m: m.total)
-    certainty = activation_certainty(setup.loss, architecture) if request.num_gpus == 1 else "modelled"
+    certainty = activation_certainty(setup.loss, request.method, architecture) if request.num_gpus == 1 else "modelled"
     band = band_for(request, certainty)
     on_device = device_bytes(peak.total, request.device, band)
     return Memory(
@@ -208,7 +208,7 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     if memory.filled:
         notes.append(f"stack {request.stack} sets what the request leaves open: {', '.join(memory.filled)}")
     notes += spread_notes(request)
-    if activation_certainty(memory.setup.loss, architecture) != "exact":
+    if activation_certainty(memory.setup.loss, request.method, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
     if any(b.attention is not None and b.attention.kind in ("linear", "mamba") for b in architecture.blocks):
         notes.append(

@@ -15,13 +15,17 @@ from planner.parallelism import ParallelismSettings, broken_rule
 
 SCHEMA_VERSION = "1"
 
-Method = Literal["full", "lora", "qlora"]
+Method = Literal["full", "lora", "qlora", "dora", "adalora", "ia3", "prompt_tuning", "prefix_tuning", "p_tuning"]
 Dtype = Literal["bfloat16", "float16", "float32"]
 #: Names of data/stacks.csv.
 STACKS = ("transformers", "trl", "axolotl", "llamafactory", "unsloth", "torchtune", "litgpt", "ms-swift")
 #: Strategies that flatten parameters together, which needs one dtype for all.
 ONE_DTYPE = ("fsdp", "hsdp", "zero3")
+#: The methods that `fit` compares. The others are PEFT's, by their name there.
 METHODS: tuple[Method, ...] = ("full", "lora", "qlora")
+#: Methods with low-rank adapters, and those that train a prompt.
+LORA_METHODS = ("lora", "qlora", "dora", "adalora")
+PROMPT_METHODS = ("prompt_tuning", "prefix_tuning", "p_tuning")
 
 #: Bounds that keep every product of a formula inside 64 bits, and typing errors out.
 MAX_BATCH = 2**20
@@ -60,12 +64,14 @@ class LoraSettings(_Frozen):
             raise ValueError('name at least one module, or "all-linear"')
         return value
 
-    @field_validator("use_dora")
-    @classmethod
-    def _dora(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("DoRA is not modelled yet: use_dora must be false")
-        return value
+
+class PromptSettings(_Frozen):
+    """PEFT's PromptTuningConfig, PrefixTuningConfig and PromptEncoderConfig."""
+
+    num_virtual_tokens: Annotated[int, Field(ge=1, le=2**16, description="trained tokens before each sequence")] = 20
+    encoder_hidden_size: Annotated[int, Field(ge=1, le=2**20)] | None = Field(
+        None, description="width of p_tuning's encoder; null: the model's"
+    )
 
 
 class QuantizationSettings(_Frozen):
@@ -148,6 +154,7 @@ class PlanRequest(_Frozen):
     optim: str = Field("adamw_torch_fused", description="a name of transformers' OptimizerNames")
     loss: Literal["full", "chunked", "fused"] = "full"
     lora: LoraSettings | None = Field(None, description="null: the defaults, where the method has adapters")
+    prompt: PromptSettings | None = Field(None, description="null: the defaults, where the method trains a prompt")
     quantization: QuantizationSettings | None = Field(None, description="null: the defaults, where the method is qlora")
     stack: str = Field(
         "transformers", description="a stack, or one version of it (trl@1.16): sets the fields that are left open"
@@ -177,8 +184,12 @@ class PlanRequest(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> "PlanRequest":
-        if self.method == "full" and self.lora is not None:
-            raise ValueError("lora: settings given with method 'full': use method 'lora', or leave lora out")
+        if self.method not in LORA_METHODS and self.lora is not None:
+            raise ValueError(f"lora: settings given with method {self.method!r}: use method 'lora', or leave lora out")
+        if self.method not in PROMPT_METHODS and self.prompt is not None:
+            raise ValueError(f"prompt: settings given with method {self.method!r}: only {', '.join(PROMPT_METHODS)}")
+        if self.method == "prefix_tuning" and self.gradient_checkpointing:
+            raise ValueError("gradient_checkpointing: PEFT has none with prefix_tuning: use false")
         if self.method != "qlora" and self.quantization is not None:
             raise ValueError(
                 f"quantization: given with method {self.method!r}: only 'qlora' trains on a quantized base"
@@ -192,8 +203,26 @@ class PlanRequest(_Frozen):
 
     @property
     def lora_settings(self) -> LoraSettings | None:
-        """The adapter settings in force: None for full fine-tuning."""
-        return None if self.method == "full" else self.lora or LoraSettings()
+        """The adapter settings in force: None for methods without low-rank adapters."""
+        return (self.lora or LoraSettings()) if self.method in LORA_METHODS else None
+
+    @property
+    def adapter_kind(self) -> Literal["lora", "dora", "adalora", "ia3"]:
+        """What an adapted linear computes."""
+        if self.method in ("adalora", "ia3"):
+            return self.method
+        lora = self.lora_settings
+        return "dora" if self.method == "dora" or (lora is not None and lora.use_dora) else "lora"
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Tokens that a prompt method adds to each sequence."""
+        return self.prompt_settings.num_virtual_tokens if self.method in PROMPT_METHODS else 0
+
+    @property
+    def prompt_settings(self) -> PromptSettings:
+        """The prompt settings in force, where the method trains a prompt."""
+        return self.prompt or PromptSettings()
 
     @property
     def quantization_settings(self) -> QuantizationSettings | None:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from planner.errors import RequestError
-from planner.schema import LoraSettings, PlanRequest
+from planner.schema import PlanRequest
+from profiler.adapters import add_adapters
 
 TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Batch = dict[str, torch.Tensor]
@@ -62,9 +63,7 @@ def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Mo
         quantize(model, request.quantization_settings, request.dtype, request.upcasts_unquantized)
     if request.gradient_checkpointing:
         _enable_checkpointing(model, request)
-    if request.lora_settings is not None:
-        model = _add_adapters(model, request.lora_settings)
-    return model.train()
+    return add_adapters(model, request).train()
 
 
 def bare_model(config: Any) -> nn.Module:
@@ -111,28 +110,6 @@ def _enable_checkpointing(model: nn.Module, request: PlanRequest) -> None:
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)  # type: ignore[operator]
     if request.method != "full" and kwargs["use_reentrant"]:
         model.enable_input_require_grads()  # type: ignore[operator]
-
-
-def _add_adapters(model: nn.Module, settings: LoraSettings) -> nn.Module:
-    """PEFT's get_peft_model with a LoraConfig."""
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    targets = settings.target_modules
-    config = LoraConfig(
-        r=settings.r,
-        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
-        lora_dropout=settings.lora_dropout,
-        target_modules=targets if isinstance(targets, str) else list(targets),
-        modules_to_save=list(settings.modules_to_save) or None,
-        use_rslora=settings.use_rslora,
-        task_type=TaskType.SEQ_2_SEQ_LM if _is_encoder_decoder(model) else TaskType.CAUSAL_LM,
-    )
-    adapted: nn.Module = get_peft_model(
-        model,
-        config,
-        autocast_adapter_dtype=settings.autocast_adapter_dtype,
-    )
-    return adapted
 
 
 def _is_encoder_decoder(model: Any) -> bool:

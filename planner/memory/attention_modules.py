@@ -4,7 +4,7 @@ A [B, heads, S, head_dim] tensor is `contiguous` where it is laid out so, and no
 [B, S, heads, head_dim]: torch copies where it has to, and those copies are modelled here.
 """
 
-from planner.memory import modules, ops
+from planner.memory import linear_ops, modules, ops
 from planner.memory.layernorm_modules import dropout
 from planner.memory.modules import Context
 from planner.memory.tape import Shape, Tape, Value
@@ -77,7 +77,7 @@ def matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
     """torch.matmul of 4-D tensors: bmm on [B * heads, ...], with copies of what cannot be viewed so."""
     t = c.tape
     if t.autocast:
-        a, b = modules.autocast(t, a), modules.autocast(t, b)
+        a, b = linear_ops.autocast(t, a), linear_ops.autocast(t, b)
     return batched(c, a, b, shape, label)
 
 
@@ -160,7 +160,7 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
     if grouped:
         key, value = modules.repeat_kv(c, key, query.shape), modules.repeat_kv(c, value, query.shape)
     if t.autocast:
-        query, key, value = (modules.autocast(t, v) for v in (query, key, value))
+        query, key, value = (linear_ops.autocast(t, v) for v in (query, key, value))
     mask = modules.additive_mask(c, query.dtype)
     return merge_heads(t, math_attention(c, query, key, value, mask, c.structure.block.attention_dropout))
 

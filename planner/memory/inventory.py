@@ -5,14 +5,17 @@ Weights, gradients, optimizer states, 4-bit constants and master copies follow f
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal
 
 from planner.architecture.blocks import Architecture, Block, Linear, Tensor
 from planner.memory.quantized import Storage, storage_of
 from planner.memory.reach import executed_blocks, reads_text
-from planner.memory.structure import stack_adapter_dtype
+from planner.memory.structure import AdapterKind, stack_adapter_dtype
 from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
+from planner.methods.ia3 import ia3_names
+from planner.methods.prompts import Shapes, prompt_shapes
 from planner.methods.saved import Saved, embedding_module, saved_modules
 from planner.methods.spellings import in_this_models_words
 from planner.methods.targets import adapted_names, quantized_linears
@@ -53,7 +56,7 @@ class Setup:
 
     kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training. quantized_experts:
     the linears in stacks of experts are quantized one by one, as they were modules when that was done. saved: what
-    modules_to_save trains.
+    modules_to_save trains. feedforward: linears whose input (IA)^3 scales. prompts: tensors of a prompt encoder.
     """
 
     adapted: frozenset[str]
@@ -66,6 +69,10 @@ class Setup:
     storage: Storage | None = None
     quantized_experts: bool = False
     saved: frozenset[Saved] = frozenset()
+    train_base: bool = False
+    kind: AdapterKind = "lora"
+    feedforward: frozenset[str] = frozenset()
+    prompts: Shapes = ()
 
 
 #: Stacks with names of their own for the linears.
@@ -81,7 +88,10 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
     other_spellings = not request.names_stack or request.stack.startswith(_OWN_NAMES)
     if lora is not None and other_spellings:
         lora = in_this_models_words(architecture, lora)
+    feedforward: frozenset[str] = frozenset()
     adapted = adapted_names(architecture, lora) if lora is not None else frozenset()
+    if request.method == "ia3":
+        adapted, feedforward = ia3_names(architecture)
     kept = "float32" if request.upcasts_unquantized else request.dtype
     return Setup(
         adapted=adapted,
@@ -92,6 +102,10 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         adapter_dtype="float32" if lora is None or lora.autocast_adapter_dtype else request.dtype,
         loss=switches.loss_path(request.loss),
         storage=storage_of(quantization, request.dtype) if quantization is not None else None,
+        train_base=request.method == "full",
+        kind=request.adapter_kind,
+        feedforward=feedforward,
+        prompts=prompt_shapes(request, architecture),
         saved=saved_modules(architecture, lora.modules_to_save, other_spellings) if lora is not None else frozenset(),
         quantized_experts=quantization is not None and (switches.expert_modules or quantization.is_checkpoint),
     )
@@ -130,6 +144,7 @@ def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) ->
     if architecture.head is not None:
         items += _head(architecture, setup, rank)
     items += _saved_copies(architecture, setup)
+    items += [Item(name, "adapter", prod(shape), 1, "float32", True, shape) for name, shape in setup.prompts]
     items += [_buffer(t, setup) for t in architecture.buffers]
     return tuple(items)
 
@@ -166,7 +181,7 @@ def _saved_copies(architecture: Architecture, setup: Setup) -> list[Item]:
 
 
 def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> list[Item]:
-    full = not setup.adapted
+    full = setup.train_base
     quantized = name in setup.quantized and linear.quantizable
     role: Role = "linear_4bit" if quantized else "linear"
     shape = (linear.out_features, linear.in_features)
@@ -177,7 +192,25 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
         items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
         dtype = setup.adapter_dtype if quantized else stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
-        items += _adapter(name, shape, count, dtype, rank)
+        items += _linear_adapter(name, shape, count, setup, dtype, rank)
+    return items
+
+
+def _linear_adapter(name: str, shape: tuple[int, int], count: int, setup: Setup, dtype: str, rank: int) -> list[Item]:
+    """What a method adds to one linear.
+
+    DoRA: a magnitude an output (peft 0.21 lora/dora.py). AdaLoRA: r singular values and a count (adalora/layer.py).
+    (IA)^3: a vector over the output, or over the input of a feedforward module (ia3/layer.py).
+    """
+    if setup.kind == "ia3":
+        width = shape[1] if name in setup.feedforward else shape[0]
+        return [Item(f"{name}.ia3_l", "adapter", width, count, dtype, True, (width, 1))]
+    items = _adapter(name, shape, count, dtype, rank)
+    if setup.kind == "dora":
+        items.append(Item(f"{name}.lora_magnitude_vector", "adapter", shape[0], count, dtype, True, shape[:1]))
+    if setup.kind == "adalora":
+        items.append(Item(f"{name}.lora_E", "adapter", rank, count, dtype, True, (rank, 1)))
+        items.append(Item(f"{name}.ranknum", "adapter", 1, count, dtype, True, (1,)))
     return items
 
 
@@ -220,7 +253,7 @@ def _quantized_experts(stack: Item, setup: Setup) -> Item:
 def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:
     role: Role = tensor.role if tensor.role in ("embedding", "norm") else "other"
     dtype = tensor.dtype or setup.kept_dtype
-    return Item(name, role, tensor.numel, count, dtype, not setup.adapted, tensor.shape)
+    return Item(name, role, tensor.numel, count, dtype, setup.train_base, tensor.shape)
 
 
 def _buffer(tensor: Tensor, setup: Setup) -> Item:

@@ -5,7 +5,7 @@ GPT-2, GPT-NeoX, OPT, BLOOM, Falcon and Phi (transformers 5.23) put their layers
 
 from collections.abc import Callable
 
-from planner.memory import head, modules, ops
+from planner.memory import head, linear_ops, ops
 from planner.memory.modules import Context
 from planner.memory.tape import Shape, Tape, Value
 
@@ -127,7 +127,7 @@ def activation(c: Context, x: Value) -> Value:
 
 def dropout(c: Context, x: Value, wanted: bool) -> Value:
     """nn.Dropout in training: the tensor itself where the probability is zero."""
-    return modules.dropout(c.tape, x, c.structure.device) if wanted else x
+    return linear_ops.dropout(c.tape, x, c.structure.device) if wanted else x
 
 
 def residual_dropout(c: Context, x: Value) -> Value:

@@ -4,7 +4,8 @@ Each stands for one stack's code; planner/switches.py names them, data/stacks.cs
 """
 
 from planner.memory import ops
-from planner.memory.modules import Context, dense
+from planner.memory.linear_ops import dense
+from planner.memory.modules import Context
 from planner.memory.tape import Shape, Value
 
 #: torchtune's num_output_chunks (torchtune 0.7 modules/loss/cross_entropy_loss.py).

@@ -5,6 +5,8 @@ as they do there.
 """
 
 from planner.memory import ops
+from planner.memory.adapters import adapted
+from planner.memory.linear_ops import autocast, dense, matmul_linear
 from planner.memory.quantized_linear import quantized_linear
 from planner.memory.structure import Structure
 from planner.memory.tape import Shape, Tape, Value
@@ -71,7 +73,7 @@ def linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     before, c.tape.scope = c.tape.scope, f"{name}: "
     try:
         if name in c.structure.adapted:
-            return _adapted(c, x, name, out, inner)
+            return adapted(c, x, name, out, inner, _base)
         return _base(c, x, name, out, inner)
     finally:
         c.tape.scope = before
@@ -85,99 +87,6 @@ def _base(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     if c.structure.block.matmul_linears:
         return matmul_linear(c.tape, x, weight, b, out)
     return dense(c.tape, x, weight, b, out)
-
-
-def matmul_linear(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:
-    """FalconLinear.forward, ``x @ W.T`` and ``+ b``: autocast casts the transposed weight anew each time."""
-    if t.autocast:
-        x, weight = autocast(t, x), ops.to(t, ops.view(t, weight, weight.shape), t.autocast, "autocast weight")
-    hidden_states = dense(t, x, weight, None, out)
-    return hidden_states if bias is None else ops.add(t, hidden_states, bias, "output")
-
-
-def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:
-    """torch.nn.functional.linear: under autocast input and weight are cast first (the weight once a forward)."""
-    if t.autocast:
-        x, weight = autocast(t, x), autocast(t, weight)
-        bias = autocast(t, bias) if bias is not None else None
-    saves = ([x] if weight.requires_grad else []) + ([weight] if x.requires_grad else [])
-    inputs = [x, weight] + ([bias] if bias is not None else [])
-    wanted = [v.requires_grad for v in inputs]
-    shapes, dtype = [v.shape for v in inputs], weight.dtype
-    if not x.contiguous:
-        x = ops.copy(t, x)
-
-    def backward(grad: Value, *saved: Value) -> ops.Grads:
-        if not grad.contiguous:
-            grad = t.allocate(grad.shape, grad.dtype, "contiguous grad")
-        return tuple(t.allocate(s, dtype, "linear grad") if w else None for s, w in zip(shapes, wanted, strict=True))
-
-    shape = (*x.shape[:2], *out)
-    return t.op("output", shape, dtype, inputs, backward, saves)
-
-
-def autocast(t: Tape, x: Value) -> Value:
-    """autocast's cached_cast: float32 to the low dtype; leaves that need gradients are cached until the region ends."""
-    assert t.autocast is not None
-    if x.dtype == t.autocast or x.dtype not in ("float32", "bfloat16", "float16"):
-        return x
-    if x.leaf is None or not x.requires_grad:
-        return ops.to(t, x, t.autocast, "autocast")
-    cached = t.cast_cache.get(x.leaf)
-    if cached is None:
-        cached = t.cast_cache[x.leaf] = ops.to(t, x, t.autocast, "autocast weight")
-    return cached
-
-
-#: Quantizations whose PEFT layer asks torch.is_autocast_enabled(), which speaks of CUDA's autocast only, and then
-#: casts neither input nor output.
-_ASK_AUTOCAST = ("bnb_4bit", "bnb_8bit", "awq", "hqq")
-#: Those whose layer casts what LoRA adds before it is added.
-_CAST_FIRST = ("bnb_4bit", "bnb_8bit", "awq")
-
-
-def _adapted(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
-    """PEFT 0.21 lora.Linear.forward, and those of lora.bnb, lora.gptq, lora.awq and lora.hqq."""
-    t, s = c.tape, c.structure
-    result = _base(c, x, name, out, inner)
-    kind = s.quantization if name in s.quantized else ""
-    expected = result.dtype
-    converts = not (kind in _ASK_AUTOCAST and t.autocast and s.device == "cuda")
-    if kind == "bnb_4bit":
-        result = ops.copy(t, result, label="defensive clone")
-    if converts:
-        x = ops.to(t, x, s.adapter_dtype_of(name), "adapter input")
-    output = ops.scale(t, _lora(c, x, name, out, inner))
-    if kind in _CAST_FIRST:
-        if converts:
-            output = ops.to(t, output, expected, "adapter output")
-        return ops.add(t, result, output, "adapted output")
-    result = ops.add(t, result, output, "adapted output")
-    return ops.to(t, result, expected, "adapted output") if converts else result
-
-
-def _lora(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
-    """lora_B(lora_A(dropout(x)))."""
-    t, s = c.tape, c.structure
-    dtype = s.adapter_dtype_of(name)
-    a = c.parameter(f"{name}.lora_A", ("r", *inner), True, dtype)
-    b = c.parameter(f"{name}.lora_B", (*out, "r"), True, dtype)
-    if s.adapter_dropout:
-        return _linear_module(t, _linear_module(t, dropout(t, x, s.device), a, ("r",)), b, out)
-    return _linear_module(t, _linear_module(t, x, a, ("r",)), b, out)
-
-
-def _linear_module(t: Tape, x: Value, weight: Value, out: Shape) -> Value:
-    """nn.Linear called as a module: its input lives until it returns."""
-    return dense(t, x, weight, None, out)
-
-
-def dropout(t: Tape, x: Value, device: str) -> Value:
-    """F.dropout in training. CUDA: native_dropout saves a bool mask; CPU: a mask of x's dtype, multiplied in."""
-    if device == "cuda":
-        return ops.dropout(t, x)
-    mask = t.allocate(x.shape, x.dtype, "dropout mask")
-    return ops.mul(t, x, mask, "dropout")
 
 
 # -- norms -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from planner.memory import moe_ops, ops
-from planner.memory.modules import Context, autocast, dense
+from planner.memory.linear_ops import autocast, dense
+from planner.memory.modules import Context
 from planner.memory.tape import Shape, Value
 
 HIDDEN: Shape = ("hidden",)

@@ -4,7 +4,8 @@ Router logits are made in float32; what only decides which experts are chosen is
 """
 
 from planner.memory import moe_ops, ops
-from planner.memory.modules import Context, dense
+from planner.memory.linear_ops import dense
+from planner.memory.modules import Context
 from planner.memory.moe_modules import PAIRS, router_weight
 from planner.memory.tape import Shape, Value
 

@@ -136,6 +136,15 @@ def subtract(t: Tape, a: Value, b: Value, label: str = "subtract") -> Value:
     return t.op(label, a.shape, promote(a.dtype, b.dtype), [a, b], backward, contiguous=a.contiguous)
 
 
+def add_into(t: Tape, a: Value, b: Value) -> Value:
+    """a += b: no new tensor; backward passes the same gradient to both."""
+
+    def backward(grad: Value) -> Grads:
+        return (same(grad), same(grad))
+
+    return t.op("added", a.shape, a.dtype, [a, b], backward, view=a, contiguous=a.contiguous)
+
+
 def add_constant(t: Tape, a: Value, label: str = "add", dtype: str | None = None) -> Value:
     """a + number (or a tensor without gradient, of `dtype`): a new tensor, nothing saved."""
 

@@ -190,6 +190,7 @@ def _structure(
         embedding_dropout=architecture.embedding_dropout > 0,
         hooked_embeddings=not full and "embedding" not in setup.saved and input_gradient(request, setup),
         saved=setup.saved,
+        kind=setup.kind,
     )
 
 
@@ -220,6 +221,8 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         block=shape,
         adapted=adapted,
         quantized=quantized,
+        kind=base.kind if adapted else "lora",
+        feedforward=frozenset(n for n in adapted if prefix + n in setup.feedforward),
         encoder_requires_grad=reaches_encoder or not shape.cross,
         window_mask=window_mask,
         adapter_dropout=base.adapter_dropout and bool(adapted),
@@ -545,7 +548,8 @@ def input_gradient(request: PlanRequest, setup: Setup) -> bool:
     Full fine-tuning trains the embeddings. With adapters enable_input_require_grads makes it so, which transformers
     5.23 calls whenever checkpointing is enabled on a model of input_ids (_activation_checkpointing_enable).
     """
-    return request.method == "full" or request.gradient_checkpointing or "embedding" in setup.saved
+    given = request.method == "full" or "embedding" in setup.saved or bool(setup.prompts)
+    return given or request.gradient_checkpointing
 
 
 def _evaluate(laid: Laid, dims: Dims) -> Layer:

@@ -15,6 +15,7 @@ from planner.switches import LossPath
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
 FULL, SLIDING, RECURRENT = "full attention: ", "sliding attention: ", "recurrent layers: "
 
+AdapterKind = Literal["lora", "dora", "adalora", "ia3"]
 AttentionName = Literal["sdpa", "flash_attention_2", "eager"]
 
 
@@ -130,7 +131,8 @@ class Structure:
     last_of_stack: no later layer uses what this one shares.
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
     tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
-    saved: what is trained in full beside the adapters.
+    saved: what is trained in full beside the adapters. kind: of the adapters. feedforward: linears whose input
+        (IA)^3 scales.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
     """
 
@@ -166,6 +168,8 @@ class Structure:
     encoder_requires_grad: bool = True
     last_of_stack: bool = False
     saved: frozenset[Saved] = frozenset()
+    kind: AdapterKind = "lora"
+    feedforward: frozenset[str] = frozenset()
 
     @property
     def stack_adapter_dtype(self) -> str:

@@ -1,6 +1,6 @@
 """Every valid request is answered; every invalid one is refused with one line that names its field."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import assume, given
@@ -14,8 +14,10 @@ from planner.schema import (
     MAX_LENGTH,
     GradientCheckpointingKwargs,
     LoraSettings,
+    Method,
     ParallelismSettings,
     PlanRequest,
+    PromptSettings,
     QuantizationSettings,
     parse_request,
 )
@@ -24,6 +26,7 @@ from tests.planner.memory.strategies import CATALOGUE, FAMILIES, Fields, bounded
 VALID: dict[str, Fields] = {
     "full": {"model": "llama-3.2-1b", "method": "full"},
     "lora": {"model": "llama-3.2-1b", "method": "lora"},
+    "prompt_tuning": {"model": "llama-3.2-1b", "method": "prompt_tuning"},
     "qlora": {"model": "llama-3.2-1b", "method": "qlora"},
 }
 SCALARS: st.SearchStrategy[Any] = st.one_of(
@@ -67,7 +70,7 @@ OPTIONAL_TEXT = st.one_of(st.integers(), st.just([]), st.just({}))
 INVALID: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "id": ("full", OPTIONAL_TEXT),
     "model": ("full", MODELS),
-    "method": ("full", word_but("full", "lora", "qlora")),
+    "method": ("full", word_but(*get_args(Method))),
     "dtype": ("full", word_but("bfloat16", "float16", "float32")),
     "mixed_precision": ("full", word_but("no", "bf16", "fp16")),
     "per_device_train_batch_size": ("full", count_outside(1, MAX_BATCH)),
@@ -80,6 +83,7 @@ INVALID: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "optim": ("full", word_but()),
     "loss": ("full", word_but("full", "chunked", "fused")),
     "lora": ("lora", NOT_A_SECTION),
+    "prompt": ("prompt_tuning", NOT_A_SECTION),
     "quantization": ("qlora", NOT_A_SECTION),
     "stack": ("full", word_but("transformers")),
     "device": ("full", word_but("cuda", "cpu")),
@@ -91,6 +95,7 @@ INVALID: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
 SECTIONS: dict[str, tuple[str, type]] = {
     "gradient_checkpointing_kwargs": ("full", GradientCheckpointingKwargs),
     "lora": ("lora", LoraSettings),
+    "prompt": ("prompt_tuning", PromptSettings),
     "quantization": ("qlora", QuantizationSettings),
     "parallelism": ("full", ParallelismSettings),
 }
@@ -103,9 +108,13 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "lora_dropout": st.one_of(st.floats(min_value=1), st.floats(max_value=-1e-9), st.just(float("nan")), st.none()),
         "target_modules": st.sampled_from(("", [], None, 5, [5], ["no_such_module"], "no_such_module", "(", {})),
         "modules_to_save": st.sampled_from(("lm_head", 5, [5], None, ["no_such_module"])),
-        "use_dora": st.one_of(NOT_A_FLAG, st.just(True)),
+        "use_dora": NOT_A_FLAG,
         "use_rslora": NOT_A_FLAG,
         "autocast_adapter_dtype": NOT_A_FLAG,
+    },
+    "prompt": {
+        "num_virtual_tokens": count_outside(1, 2**16),
+        "encoder_hidden_size": st.sampled_from((0, -1, "wide", [])),
     },
     "quantization": {
         "load_in_4bit": st.one_of(NOT_A_FLAG, st.just(False)),

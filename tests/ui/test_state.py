@@ -84,7 +84,7 @@ def test_attention_names_the_linears_of_the_attention(model: str, targets: tuple
         ({"lora_r": 10**9}, "lora.r"),
         ({"lora_dropout": 1.0}, "lora.lora_dropout"),
         ({"optim": "adam"}, "optim"),
-        ({"method": "dora"}, "method"),
+        ({"method": "doras"}, "method"),
     ],
 )
 def test_a_refusal_is_one_line_that_names_the_field(values: dict[str, Any], words: str) -> None:

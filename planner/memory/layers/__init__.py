@@ -5,6 +5,7 @@ from types import ModuleType
 
 from planner.answer import Certainty
 from planner.architecture.blocks import Architecture
+from planner.schema import Method
 from planner.switches import LossPath
 
 #: model_type -> module of this package whose `embed`, `layer` and `loss` mirror the family's forward.
@@ -97,7 +98,11 @@ def family_module(family: str) -> ModuleType:
 EXACT_LOSSES = ("full", "tiled")
 
 
-def activation_certainty(loss: LossPath, architecture: Architecture) -> Certainty:
-    """How sure the activations are: exact where the family's and the loss's code is mirrored, modelled elsewhere."""
+#: Methods whose own tensors are followed in the same way.
+EXACT_METHODS = ("full", "lora", "qlora", "dora", "ia3")
+
+
+def activation_certainty(loss: LossPath, method: Method, architecture: Architecture) -> Certainty:
+    """How sure the activations are: exact where all the code that runs is mirrored, modelled elsewhere."""
     mirrored = layer_family(architecture) != GENERIC and architecture.model_type not in LIKE
-    return "exact" if mirrored and loss in EXACT_LOSSES else "modelled"
+    return "exact" if mirrored and loss in EXACT_LOSSES and method in EXACT_METHODS else "modelled"

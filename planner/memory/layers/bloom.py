@@ -12,7 +12,8 @@ from planner.memory.attention_modules import (
     softmax,
 )
 from planner.memory.layernorm_modules import HIDDEN, WIDE, dropout, layer_norm, norm_and_loss, residual_dropout
-from planner.memory.modules import Context, autocast, linear
+from planner.memory.linear_ops import autocast
+from planner.memory.modules import Context, linear
 from planner.memory.tape import Shape, Tape, Value
 
 HEADS: Shape = ("B", "heads", "S", "head_dim")

@@ -3,7 +3,7 @@
 The mask is always materialised. With one key for all query heads, sdpa has no fused kernel and takes the math path.
 """
 
-from planner.memory import head, modules, ops
+from planner.memory import head, linear_ops, modules, ops
 from planner.memory.attention_modules import (
     add_mask,
     holds_returned_weights,
@@ -139,7 +139,7 @@ def sdpa(c: Context, query: Value, key: Value, value: Value) -> Value:
     alibi = block.position == "alibi"
     drops = alibi and block.attention_dropout
     if t.autocast:
-        query, key, value = (modules.autocast(t, v) for v in (query, key, value))
+        query, key, value = (linear_ops.autocast(t, v) for v in (query, key, value))
     if c.structure.attention == "flash_attention_2":
         return ops.view(t, modules.fused_attention(t, query, key, value), ("B", "S", "heads", "head_dim"))
     mask = t.external(SCORES, query.dtype) if alibi else t.allocate(("B", 1, "S", "S"), query.dtype, "attention mask")

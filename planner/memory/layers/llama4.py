@@ -3,7 +3,8 @@
 from planner.memory import complex_rotary, head, masks, moe_ops, ops
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
-from planner.memory.modules import Context, attend, autocast, linear
+from planner.memory.linear_ops import autocast
+from planner.memory.modules import Context, attend, linear
 from planner.memory.norms import early_cast_rms_norm, unweighted_rms_norm
 from planner.memory.tape import Shape, Tape, Value
 

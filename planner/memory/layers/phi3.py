@@ -3,7 +3,8 @@
 from planner.memory import ops
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE, embed_with_one_mask
-from planner.memory.modules import Context, attend, dropout, linear, rms_norm, rotary
+from planner.memory.linear_ops import dropout
+from planner.memory.modules import Context, attend, linear, rms_norm, rotary
 from planner.memory.tape import Value
 
 embed = embed_with_one_mask

@@ -1,6 +1,6 @@
 """T5Attention on a tape: position biases as a mask that has a gradient, by sdpa or operator by operator."""
 
-from planner.memory import modules, ops
+from planner.memory import linear_ops, modules, ops
 from planner.memory.attention_modules import (
     math_attention,
     matmul,
@@ -100,7 +100,7 @@ def sdpa(
     t, drops = c.tape, c.structure.block.attention_dropout
     attention_mask = mask = position_bias_mask(c, position_bias, cross)
     if t.autocast:
-        query, key, value, mask = (modules.autocast(t, v) for v in (query, key, value, mask))
+        query, key, value, mask = (linear_ops.autocast(t, v) for v in (query, key, value, mask))
     if c.structure.device == "cpu" and (drops or mask.requires_grad):
         return merge_heads(t, math_attention(c, query, key, value, mask, drops)), None
     out = modules.fused_attention(t, query, key, value, mask)

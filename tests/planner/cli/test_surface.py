@@ -13,6 +13,7 @@ REQUEST_FLAGS = frozenset(
     """--id --method --dtype --mixed-precision --per-device-train-batch-size --batch-size --max-length
     --gradient-accumulation-steps --padding --gradient-checkpointing --use-reentrant --attn-implementation --optim
     --loss --lora-r --lora-alpha --lora-dropout --target-modules --modules-to-save --use-dora --use-rslora
+    --num-virtual-tokens --encoder-hidden-size
     --autocast-adapter-dtype --load-in-4bit --load-in-8bit --quant-method --bits
     --group-size --bnb-4bit-quant-type --bnb-4bit-use-double-quant
     --bnb-4bit-compute-dtype --upcast-unquantized --stack --device --gpu --num-gpus --num-nodes --strategy
@@ -51,7 +52,7 @@ ANSWER_NAMES = frozenset(
 )
 REQUEST_NAMES = frozenset(
     """id model method dtype mixed_precision per_device_train_batch_size max_length gradient_accumulation_steps
-    padding gradient_checkpointing gradient_checkpointing_kwargs attn_implementation optim loss lora quantization
+    padding gradient_checkpointing gradient_checkpointing_kwargs attn_implementation optim loss lora prompt quantization
     stack device gpu num_gpus num_nodes parallelism""".split()
 )
 
@@ -133,6 +134,7 @@ def test_the_request_schema_states_the_defaults_of_the_contract() -> None:
         "optim": "adamw_torch_fused",
         "loss": "full",
         "lora": None,
+        "prompt": None,
         "quantization": None,
         "stack": "transformers",
         "device": "cuda",

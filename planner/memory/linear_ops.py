@@ -1,0 +1,54 @@
+"""Matrix products on a tape, as torch.nn.functional.linear and autocast make them."""
+
+from planner.memory import ops
+from planner.memory.tape import Shape, Tape, Value
+
+
+def matmul_linear(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:
+    """FalconLinear.forward, ``x @ W.T`` and ``+ b``: autocast casts the transposed weight anew each time."""
+    if t.autocast:
+        x, weight = autocast(t, x), ops.to(t, ops.view(t, weight, weight.shape), t.autocast, "autocast weight")
+    hidden_states = dense(t, x, weight, None, out)
+    return hidden_states if bias is None else ops.add(t, hidden_states, bias, "output")
+
+
+def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:
+    """torch.nn.functional.linear: under autocast input and weight are cast first (the weight once a forward)."""
+    if t.autocast:
+        x, weight = autocast(t, x), autocast(t, weight)
+        bias = autocast(t, bias) if bias is not None else None
+    saves = ([x] if weight.requires_grad else []) + ([weight] if x.requires_grad else [])
+    inputs = [x, weight] + ([bias] if bias is not None else [])
+    wanted = [v.requires_grad for v in inputs]
+    shapes, dtype = [v.shape for v in inputs], weight.dtype
+    if not x.contiguous:
+        x = ops.copy(t, x)
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        if not grad.contiguous:
+            grad = t.allocate(grad.shape, grad.dtype, "contiguous grad")
+        return tuple(t.allocate(s, dtype, "linear grad") if w else None for s, w in zip(shapes, wanted, strict=True))
+
+    shape = (*x.shape[:2], *out)
+    return t.op("output", shape, dtype, inputs, backward, saves)
+
+
+def autocast(t: Tape, x: Value) -> Value:
+    """autocast's cached_cast: float32 to the low dtype; leaves that need gradients are cached until the region ends."""
+    assert t.autocast is not None
+    if x.dtype == t.autocast or x.dtype not in ("float32", "bfloat16", "float16"):
+        return x
+    if x.leaf is None or not x.requires_grad:
+        return ops.to(t, x, t.autocast, "autocast")
+    cached = t.cast_cache.get(x.leaf)
+    if cached is None:
+        cached = t.cast_cache[x.leaf] = ops.to(t, x, t.autocast, "autocast weight")
+    return cached
+
+
+def dropout(t: Tape, x: Value, device: str) -> Value:
+    """F.dropout in training. CUDA: native_dropout saves a bool mask; CPU: a mask of x's dtype, multiplied in."""
+    if device == "cuda":
+        return ops.dropout(t, x)
+    mask = t.allocate(x.shape, x.dtype, "dropout mask")
+    return ops.mul(t, x, mask, "dropout")

@@ -1,0 +1,73 @@
+"""DoRA, (IA)^3, AdaLoRA and the prompt methods against real steps of PEFT, and their counts by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.errors import RequestError
+from planner.estimate import estimate
+from planner.schema import parse_request
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "measured_methods.jsonl"
+LINES = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
+#: |peak error| allowed: followed operation by operation, or modelled.
+EXACT, ADALORA, PROMPTS, PREFIX = 0.001, 0.05, 0.02, 0.10
+ALLOWED = {"dora": EXACT, "qlora": EXACT, "ia3": EXACT, "adalora": ADALORA, "prefix_tuning": PREFIX}
+
+HIDDEN, WIDE, LAYERS, KEYS = 256, 768, 3, 128
+MODEL: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": HIDDEN,
+    "intermediate_size": WIDE,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 2000,
+    "tie_word_embeddings": False,
+}
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line["request"]["id"])
+def test_plans_equal_real_steps(line: dict[str, Any]) -> None:
+    plan, measured = estimate(parse_request(line["request"])), line["measured"]
+    assert plan.weights_bytes == measured["weights_bytes"]
+    assert plan.trainable_params == measured["trainable_params"]
+    assert plan.steady_bytes == pytest.approx(measured["steady_bytes"], rel=1e-4)
+    assert plan.peak_bytes == pytest.approx(measured["peak_bytes"], rel=ALLOWED.get(plan.method, PROMPTS))
+
+
+def trained(method: str, **more: Any) -> int:
+    return estimate(parse_request({"model": MODEL, "method": method, **more})).trainable_params
+
+
+def test_dora_adds_a_magnitude_an_output() -> None:
+    targets = {"lora": {"r": 8, "target_modules": ["q_proj", "down_proj"]}}
+    assert trained("dora", **targets) - trained("lora", **targets) == LAYERS * (HIDDEN + HIDDEN)
+    assert trained("dora") == trained("lora", lora={"use_dora": True})
+
+
+def test_ia3_scales_keys_values_and_the_input_of_the_down_projection() -> None:
+    assert trained("ia3") == LAYERS * (2 * KEYS + WIDE)
+
+
+def test_prompts_are_embeddings() -> None:
+    assert trained("prompt_tuning", prompt={"num_virtual_tokens": 7}) == 7 * HIDDEN
+    assert trained("prefix_tuning") == 20 * LAYERS * 2 * KEYS
+    encoder = (HIDDEN * 64 + 64) + (64 * 64 + 64) + (64 * HIDDEN + HIDDEN)
+    assert trained("p_tuning", prompt={"encoder_hidden_size": 64}) == 20 * HIDDEN + encoder
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"method": "ia3", "lora": {"r": 8}}, "lora"),
+        ({"method": "lora", "prompt": {"num_virtual_tokens": 3}}, "prompt"),
+        ({"method": "prefix_tuning", "gradient_checkpointing": True}, "gradient_checkpointing"),
+        ({"method": "ia3", "model": {**MODEL, "model_type": "olmo2"}}, "method"),
+    ],
+)
+def test_what_peft_does_not_do_is_refused(asked: dict[str, Any], field: str) -> None:
+    with pytest.raises(RequestError, match=f"^{field}:"):
+        estimate(parse_request({"model": MODEL, **asked}))
