@@ -227,7 +227,7 @@ def _bias_dtype(quantized: bool, setup: Setup) -> str:
 def _head(architecture: Architecture, setup: Setup, rank: int) -> list[Item]:
     head = architecture.head
     assert head is not None
-    items = _linear(head.name, head, 1, setup, rank)
+    items = _linear(head.name, head._replace(quantizable=True), 1, setup, rank)  # setup.quantized decides
     return items[1:] if architecture.tied else items
 
 
