@@ -1,13 +1,14 @@
-# Two commands on a fresh machine with Python 3.11 or newer: `make app` and `make test`.
+# On a fresh machine with Python 3.11 or newer: `make app`, `make test` and `make profile`.
 # Another interpreter: make app PYTHON=python3.12. Fewer processes: make test PYTEST="-n 0".
 
 PYTHON ?= python3
 PYTEST ?= -n auto
+PROFILE ?= HuggingFaceTB/SmolLM2-135M --num-layers 3 --max-length 64 --steps 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.txt)
 
-.PHONY: app test clean bench
+.PHONY: app test profile clean bench
 
 app: .venv/installed-app
 	$(BIN)/python -m planner app
@@ -20,6 +21,13 @@ test: .venv/installed-test
 
 bench: .venv/installed-app
 	$(BIN)/python -m benchmarks.planner
+
+# Real steps of a small model on this machine, by all three methods, beside the plan and the trace.
+profile: .venv/installed-test
+	@for method in full lora qlora; do \
+	  $(BIN)/python -m planner profile $(PROFILE) --method $$method --compare || exit 1; echo; \
+	done
+	$(BIN)/python -m planner profile --list
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

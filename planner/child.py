@@ -142,7 +142,7 @@ def _end(
 ) -> None:
     """Raise where the run must end."""
     if should_stop():
-        raise ChildError("stopped on request; nothing was kept of this run", "stopped")
+        raise ChildError("stopped on request, before it was done", "stopped")
     if time.monotonic() > deadline:
         raise ChildError(f"stopped after the time limit of {limit:g} seconds; --time-limit sets another", "time limit")
     reason = watch(child.pid)

@@ -40,14 +40,22 @@ def what_is_missing() -> bool:
 
 def start(request: PlanRequest, question: str) -> None:
     """The question, how to measure it, and the button."""
+    busy = runner().running
     st.markdown(f"{question}, measured on what is found here.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        steps = st.number_input("Timed steps", 1, 100, 3, key="profile_steps", width=130)
+        steps = st.number_input("Timed steps", 1, 100, 3, key="profile_steps", width=130, disabled=busy)
         layers = st.number_input(
-            "Layers (0: all)", 0, 1000, 0, key="profile_layers", width=150, help="Measure the first layers only."
+            "Layers",
+            0,
+            1000,
+            0,
+            key="profile_layers",
+            width=150,
+            disabled=busy,
+            help="Measure the first layers only; 0: all of them.",
         )
-        limit = st.number_input("Minutes at most", 1, 600, 10, key="profile_minutes", width=150)
-        pressed = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=runner().running)
+        limit = st.number_input("Minutes at most", 1, 600, 10, key="profile_minutes", width=150, disabled=busy)
+        pressed = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy)
     if pressed:
         options = Options(steps=int(steps), num_layers=int(layers) or None, time_limit_seconds=60.0 * limit)
         if not runner().measure(question, request, options):
@@ -110,7 +118,7 @@ def _numbers() -> dict[str, Any]:
     number = st.column_config.NumberColumn
     sizes = {name: number(format="%.4f") for name in ("plan GiB", "trace GiB", "measured GiB")}
     ratios = {name: number(format="%.5f") for name in ("plan/measured", "trace/measured")}
-    return sizes | ratios | {"seconds a step": number(format="%.3f")}
+    return sizes | ratios | {"seconds a step": number(format="%.3f"), "model": st.column_config.Column(width="medium")}
 
 
 def record(found: Record) -> None:
@@ -148,14 +156,14 @@ def _metrics(found: Record) -> None:
         st.metric(
             "A step (measured)",
             f"{found['step_seconds_median']:.3g} s",
-            f"{found['tokens_per_second']:,.0f} tokens/s, {found['flops_per_second'] / 1e9:,.3g} GFLOP/s",
+            f"{found['tokens_per_second']:,.0f} tokens/s",
             delta_color="off",
             delta_arrow="off",
             border=True,
             height="stretch",
         )
         st.metric(
-            "Process memory (measured)",
+            "Process (measured)",
             format_gib(found["peak_rss_bytes"] or found["rss_bytes"], 2),
             border=True,
             height="stretch",

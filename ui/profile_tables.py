@@ -31,7 +31,7 @@ def history_frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 def levels_frame(rows: Sequence[Levels]) -> pd.DataFrame:
     """One figure a row at three levels, with the ratios to the measurement."""
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "": [level_name(row.name) for row in rows],
             "plan GiB": [_gib(row.plan) for row in rows],
@@ -41,6 +41,8 @@ def levels_frame(rows: Sequence[Levels]) -> pd.DataFrame:
             "trace/measured": [row.trace_ratio for row in rows],
         }
     )
+    traced = any(row.trace is not None for row in rows)
+    return frame if traced else frame.drop(columns=["trace GiB", "trace/measured"])
 
 
 def level_name(name: str) -> str:

@@ -28,7 +28,8 @@ def progress_line(progress: Progress | None) -> tuple[float, str]:
 def ending(record: Mapping[str, Any]) -> str:
     """How a run without an answer ended, and what to do."""
     next_step = NEXT_STEPS.get(record["status"], "")
-    return f"{str(record['error']).rstrip('.')}. {next_step}".strip()
+    said = str(record["error"]).rstrip(".")
+    return f"{said[:1].upper()}{said[1:]}. {next_step}".strip()
 
 
 def times(record: Mapping[str, Any]) -> str:
@@ -36,5 +37,6 @@ def times(record: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{library} {number}" for library, number in record["versions"].items())
     return (
         f"Measured on {record['hardware']['name']}: {record['steps']} timed steps with a spread of "
-        f"{record['step_seconds_spread']:.0%}; {versions}; seed {record['settings']['seed']}."
+        f"{record['step_seconds_spread']:.0%}, {record['flops_per_second'] / 1e9:,.3g} GFLOP/s; {versions}; seed "
+        f"{record['settings']['seed']}."
     )

@@ -44,13 +44,14 @@ def missing(what: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A server of the page on a free port, stopped at the end."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of the page on a free port with a history of its own, stopped at the end."""
+    environment = {**os.environ, "TUNEBUDGET_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
         yield f"http://127.0.0.1:{port}/"
@@ -202,4 +203,23 @@ def test_the_evidence_is_one_click_away_and_fits_a_phone(page: Page, complaints:
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert complaints == []
+
+
+def test_a_real_run_is_started_watched_and_stopped(page: Page, complaints: list[str]) -> None:
+    pytest.importorskip("torch", reason="the child runs the real libraries")
+    wait_until_drawn(page)
+    page.get_by_text("qlora", exact=True).click()
+    expect(page.get_by_text("Llama-3.1-8B, QLoRA")).to_be_visible(timeout=SECONDS * 1000)
+    page.get_by_role("link", name="Profile").click()
+    expect(page.get_by_text("Llama-3.1-8B, QLoRA, 1 x 1,024 tokens, measured on what is found here.")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("No runs yet.", exact=False)).to_be_visible(timeout=SECONDS * 1000)
+    page.get_by_role("spinbutton", name="Layers").fill("1")
+    page.get_by_role("spinbutton", name="Layers").press("Enter")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_text("importing torch, transformers, peft and bitsandbytes")).to_be_visible(timeout=SECONDS * 1000)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped on request", exact=False).first).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled(timeout=SECONDS * 1000)
+    expect(page.get_by_text("No runs yet.", exact=False)).to_have_count(0, timeout=SECONDS * 1000)
     assert complaints == []

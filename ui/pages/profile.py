@@ -16,14 +16,15 @@ st.caption(
 
 values = sidebar("profile")
 missing = sections.what_is_missing()
-if sections.runner().running:
-    sections.watch()
-elif not missing:
+if not missing:
     try:
         request = state.request_from_values(values)
         sections.start(request, text.measured_question(request))
     except PlannerError as error:
         st.error(error.message, icon=":material/report:")
+if sections.runner().running:
+    sections.watch()
+else:
     sections.outcome()
 
 history = History()
