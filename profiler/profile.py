@@ -43,7 +43,7 @@ class Profile:
     """What one run gave; bytes and seconds.
 
     allocator_peak_bytes: the peak as the device's allocator counts it (CPU: by the profiler's events of one step).
-    system_used_bytes: device memory in use as the driver sees it, all processes; of the CPU, nothing.
+    system_used_bytes: device memory in use as the driver sees it, all processes (MPS: this one); of the CPU, nothing.
     """
 
     measured: Measured
@@ -107,9 +107,9 @@ def _run(request: PlanRequest, config: Any, device: Device, settings: Settings, 
     host.reset_peak_rss()
     base_rss = host.rss_bytes()
     progress("building the model")
-    reset_peaks(device)
-    before = read_stats(device)
     training = build_training(request, config, device.device, settings.seed)
+    reset_peaks(device)  # the peak of the steps is asked for: building holds a base before it is quantized
+    before = read_stats(device)
     measured, followed_seconds = _follow(training, device, progress)
     step_seconds = _timed_steps(training, device, settings, progress)
     synchronize(device)
@@ -184,6 +184,8 @@ def _system_used(device: Device) -> int | None:
         memory = device_memory(str(properties.uuid))
         if memory is not None:
             return memory[0]
+    if device.kind == "mps":
+        return int(torch.mps.driver_allocated_memory())
     if device.kind in ("cuda", "xpu"):
         free, total = torch.accelerator.get_memory_info(device.device)
         return int(total - free)

@@ -58,7 +58,8 @@ def find_largest(request: PlanRequest, options: Options, what: str, keep_it: boo
     from planner.runs.find_batch import find_batch
 
     def tried(size: int, record: Record) -> None:
-        keep_record(record | {"error": None} if record["status"] in OUT_OF_MEMORY else record, keep_it)
+        for said in keep(record) if keep_it else ():
+            note(said)
         note(f"{what} {size}: {record['status']}")
 
     with listener() as listening:

@@ -212,12 +212,16 @@ def test_a_real_run_is_started_watched_and_stopped(page: Page, complaints: list[
     page.get_by_text("qlora", exact=True).click()
     expect(page.get_by_text("Llama-3.1-8B, QLoRA")).to_be_visible(timeout=SECONDS * 1000)
     page.get_by_role("link", name="Profile").click()
-    expect(page.get_by_text("Llama-3.1-8B, QLoRA, 1 x 1,024 tokens, measured on what is found here.")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("Llama-3.1-8B, QLoRA, 1 x 1,024 tokens, measured on what is found here.")).to_be_visible(
+        timeout=SECONDS * 1000
+    )
     expect(page.get_by_text("No runs yet.", exact=False)).to_be_visible(timeout=SECONDS * 1000)
     page.get_by_role("spinbutton", name="Layers").fill("1")
     page.get_by_role("spinbutton", name="Layers").press("Enter")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.get_by_text("importing torch, transformers, peft and bitsandbytes")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("importing torch, transformers, peft and bitsandbytes")).to_be_visible(
+        timeout=SECONDS * 1000
+    )
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Stopped on request", exact=False).first).to_be_visible(timeout=SECONDS * 1000)
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled(timeout=SECONDS * 1000)
