@@ -56,10 +56,11 @@ def _headline(record: Mapping[str, Any]) -> str:
 
 
 def _times(record: Mapping[str, Any]) -> str:
+    speed = f", {record['flops_per_second'] / 1e9:,.3g} GFLOP/s" if record["flops_per_second"] else ""
     return (
         f"A step takes {record['step_seconds_median']:.3g} s (median of {record['steps']}, spread "
-        f"{record['step_seconds_spread']:.0%}): {record['tokens_per_second']:,.0f} tokens/s, "
-        f"{record['flops_per_second'] / 1e9:,.3g} GFLOP/s. Followed storage by storage it took "
+        f"{record['step_seconds_spread']:.0%}): {record['tokens_per_second']:,.0f} tokens/s"
+        f"{speed}. Followed storage by storage it took "
         f"{record['followed_step_seconds']:.3g} s."
     )
 

@@ -49,7 +49,7 @@ class Profile:
     measured: Measured
     step_seconds: list[float]
     followed_step_seconds: float
-    flops_per_step: int
+    flops_per_step: int | None
     allocator_peak_bytes: int | None
     allocator: AllocatorStats | None
     rss_bytes: int
@@ -94,7 +94,7 @@ class _Progress:
 
     def __init__(self, say: Say, settings: Settings, prefix: str = ""):
         self.say, self.prefix, self.done = say, prefix, 0
-        self.of = 1 + NUM_STEPS + settings.warmup + settings.steps + 2
+        self.of = 1 + NUM_STEPS + settings.warmup + settings.steps + 2 * settings.checks
         self.peak: int | None = None
 
     def __call__(self, what: str) -> None:
@@ -114,9 +114,11 @@ def _run(request: PlanRequest, config: Any, device: Device, settings: Settings, 
     step_seconds = _timed_steps(training, device, settings, progress)
     synchronize(device)
     stats, peak_rss = read_stats(device, before), host.peak_rss_bytes()
-    allocator_peak = _allocator_peak(training, device, measured, stats, progress)
-    progress("counting floating point operations")
-    flops = count_flops(lambda: training.step(Unfollowed()))
+    allocator_peak, flops = None if stats is None else stats.peak_allocated_bytes, None
+    if settings.checks:
+        allocator_peak = _allocator_peak(training, device, measured, stats, progress)
+        progress("counting floating point operations")
+        flops = count_flops(lambda: training.step(Unfollowed()))
     return Profile(
         _checked(measured, stats),
         step_seconds,
@@ -206,9 +208,13 @@ def _run_slices(request: PlanRequest, slices: Slices, device: Device, settings: 
         large,
         measured=replace(measured, notes=(*measured.notes, note)),
         step_seconds=[low + max(high - low, 0.0) * slices.num_periods for low, high in pairs],
-        flops_per_step=small.flops_per_step + (large.flops_per_step - small.flops_per_step) * slices.num_periods,
+        flops_per_step=_deep_flops(small.flops_per_step, large.flops_per_step, slices),
         allocator_peak_bytes=None,
     )
+
+
+def _deep_flops(small: int | None, large: int | None, slices: Slices) -> int | None:
+    return None if small is None or large is None else small + (large - small) * slices.num_periods
 
 
 def _figures(run: Profile, request: PlanRequest, settings: Settings) -> dict[str, Any]:

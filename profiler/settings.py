@@ -10,7 +10,8 @@ from planner.errors import RequestError
 class Settings:
     """steps are timed after `warmup` steps that are not; two more, before them, are followed for the bytes.
 
-    slices: measure two shallow depths and extrapolate.  memory_limit_bytes: what may be taken of an accelerator.
+    slices: measure two shallow depths and extrapolate.  checks: one more step each for the allocator's own count (CPU)
+    and for the FLOPs; both take memory of their own.  memory_limit_bytes: what may be taken of an accelerator.
     """
 
     steps: int = 3
@@ -18,6 +19,7 @@ class Settings:
     seed: int = 0
     device: str | None = None
     slices: bool = False
+    checks: bool = True
     memory_limit_bytes: int | None = None
 
     def as_dict(self) -> dict[str, Any]:

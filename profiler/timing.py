@@ -17,7 +17,7 @@ def timed(step: Callable[[], None], device: Device) -> float:
     return time.perf_counter() - started
 
 
-def summary(step_seconds: list[float], tokens_per_step: int, flops_per_step: int) -> dict[str, float]:
+def summary(step_seconds: list[float], tokens_per_step: int, flops_per_step: int | None) -> dict[str, float | None]:
     """The median, its spread (half the distance of the quartiles, as a share of it), and the rates at the median."""
     middle = median(step_seconds)
     ordered = sorted(step_seconds)
@@ -26,5 +26,5 @@ def summary(step_seconds: list[float], tokens_per_step: int, flops_per_step: int
         "step_seconds_median": middle,
         "step_seconds_spread": (high - low) / 2 / middle,
         "tokens_per_second": tokens_per_step / middle,
-        "flops_per_second": flops_per_step / middle,
+        "flops_per_second": None if flops_per_step is None else flops_per_step / middle,
     }

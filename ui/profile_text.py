@@ -35,8 +35,9 @@ def ending(record: Mapping[str, Any]) -> str:
 def times(record: Mapping[str, Any]) -> str:
     """Where and how it was measured."""
     versions = ", ".join(f"{library} {number}" for library, number in record["versions"].items())
+    speed = f", {record['flops_per_second'] / 1e9:,.3g} GFLOP/s" if record["flops_per_second"] else ""
     return (
         f"Measured on {record['hardware']['name']}: {record['steps']} timed steps with a spread of "
-        f"{record['step_seconds_spread']:.0%}, {record['flops_per_second'] / 1e9:,.3g} GFLOP/s; {versions}; seed "
+        f"{record['step_seconds_spread']:.0%}{speed}; {versions}; seed "
         f"{record['settings']['seed']}."
     )

@@ -57,7 +57,12 @@ def fit(records: Sequence[Record]) -> list[Calibration]:
     """
     by_device: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if record["status"] == "done" and record["level"] == "profile" and not record.get("slices"):
+        if (
+            record["status"] == "done"
+            and record["level"] == "profile"
+            and not record.get("slices")
+            and record["flops_per_second"]
+        ):
             hardware = record["hardware"]
             by_device.setdefault((hardware["name"], hardware["device"].partition(":")[0]), []).append(record)
     fitted = [_fit(name, kind, runs) for (name, kind), runs in by_device.items() if _enough(runs)]

@@ -135,7 +135,7 @@ def _run(
 ) -> Record:
     """One short run, started whatever the plan says, and watched."""
     sized = request.model_copy(update={FIELDS[what]: size})
-    short = replace(options, steps=1, warmup=0, memory_limit_bytes=limit, force=False)
+    short = replace(options, steps=1, warmup=0, memory_limit_bytes=limit, force=False, checks=False)
     record = profile_here(sized, short, listener, device, ask_plan=False)
     if record["status"] not in ("done", *OUT_OF_MEMORY):
         raise RequestError(f"{what} {size}: {record['status']}: {record['error']}")

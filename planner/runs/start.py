@@ -29,6 +29,7 @@ class Options:
     memory_limit_bytes: int | None = None
     time_limit_seconds: float = TIME_LIMIT_SECONDS
     force: bool = False
+    checks: bool = True
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ def profile_task(name: str, request: PlanRequest, options: Options, start: Start
         "seed": options.seed,
         "device": device["device"],
         "slices": start.slices,
+        "checks": options.checks,
         "memory_limit_bytes": None if device["device"] == "cpu" else options.memory_limit_bytes,
     }
     data = request.model_dump(mode="json", exclude_unset=True)

@@ -98,6 +98,14 @@ def test_progress_counts_every_part_and_tells_the_peak() -> None:
     assert [what for _, _, what, _ in told if what.startswith("step ")][-1] == "step 2 of 2"
 
 
+def test_a_run_without_checks_says_that_it_counted_nothing() -> None:
+    told: list[int] = []
+    settings = Settings(steps=1, warmup=0, checks=False)
+    figures = profile(request(), settings, lambda done, of, what, peak: told.append(of))
+    assert (figures["flops_per_step"], figures["flops_per_second"], figures["allocator_peak_bytes"]) == (None,) * 3
+    assert len(told) == told[0] == 1 + 2 + 1
+
+
 def test_the_process_is_seen_by_the_system() -> None:
     figures = run(request())
     assert figures["peak_rss_bytes"] >= figures["base_rss_bytes"] > 2**26
