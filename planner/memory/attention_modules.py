@@ -135,17 +135,22 @@ def softmax(c: Context, x: Value, dtype: str | None) -> Value:
 
 
 def eager_attention(
-    c: Context, query: Value, key: Value, value: Value, softmax_dtype: str | None = "float32"
+    c: Context, query: Value, key: Value, value: Value, softmax_dtype: str | None = "float32", casts: bool = True
 ) -> tuple[Value, Value]:
-    """eager_attention_forward of gpt2, gpt_neox, opt and phi: scores, mask, softmax, dropout, one tensor each."""
+    """eager_attention_forward of gpt2, gpt_neox, opt and phi: scores, mask, softmax, dropout, one tensor each.
+
+    casts: the weights are cast back after the softmax (bert's are not).
+    """
     t = c.tape
     scores: Shape = (*query.shape[:3], "S")
     given = query.dtype if softmax_dtype else value.dtype
     if c.structure.block.grouped:
         key, value = modules.repeat_kv(c, key, query.shape), modules.repeat_kv(c, value, query.shape)
     attn_weights = ops.scale(t, matmul(c, query, transposed(t, key), scores, "scores"), "scaled scores")
-    attn_weights = add_mask(t, attn_weights, c.hidden_dtype)
-    attn_weights = ops.to(t, softmax(c, attn_weights, softmax_dtype), given, "attention weights")
+    if c.structure.mask == "padded" or not c.structure.block.bidirectional:
+        attn_weights = add_mask(t, attn_weights, c.hidden_dtype)
+    attn_weights = softmax(c, attn_weights, softmax_dtype)
+    attn_weights = ops.to(t, attn_weights, given if casts else attn_weights.dtype, "attention weights")
     attn_weights = dropout(c, attn_weights, c.structure.block.attention_dropout)
     attn_output = matmul(c, attn_weights, value, (*query.shape[:3], *value.shape[3:]), "attention output")
     attn_output = merge_heads(t, attn_output)
@@ -157,12 +162,13 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value) -> Value:
     t, grouped = c.tape, c.structure.block.grouped
     if not runs_by_operators(c):
         return modules.sdpa_attention(c, query, key, value, grouped)
-    if grouped:
+    repeats = grouped and c.mask is None and not c.structure.block.wide_heads
+    if grouped and not repeats:
         key, value = modules.repeat_kv(c, key, query.shape), modules.repeat_kv(c, value, query.shape)
     if t.autocast:
         query, key, value = (linear_ops.autocast(t, v) for v in (query, key, value))
     mask = modules.additive_mask(c, query.dtype)
-    return merge_heads(t, math_attention(c, query, key, value, mask, c.structure.block.attention_dropout))
+    return merge_heads(t, math_attention(c, query, key, value, mask, c.structure.block.attention_dropout, repeats))
 
 
 def runs_by_operators(c: Context) -> bool:
@@ -176,42 +182,47 @@ def runs_by_operators(c: Context) -> bool:
 
 
 def attend(
-    c: Context, query: Value, key: Value, value: Value, softmax_dtype: str | None = "float32"
+    c: Context, query: Value, key: Value, value: Value, softmax_dtype: str | None = "float32", casts: bool = True
 ) -> tuple[Value, Value | None]:
     """The attention function transformers picks by attn_implementation: output [B, S, heads, head_dim], weights."""
     if c.structure.attention == "eager":
-        return eager_attention(c, query, key, value, softmax_dtype)
+        return eager_attention(c, query, key, value, softmax_dtype, casts)
     return sdpa_attention(c, query, key, value), None
 
 
-def math_attention(c: Context, query: Value, key: Value, value: Value, mask: Value | None, drops: bool) -> Value:
-    """_scaled_dot_product_attention_math (ATen/native/transformers/attention.cpp): float32, op by op."""
+def math_attention(
+    c: Context, query: Value, key: Value, value: Value, mask: Value | None, drops: bool, repeats: bool = False
+) -> Value:
+    """_scaled_dot_product_attention_math (ATen/native/transformers/attention.cpp): float32, op by op.
+
+    repeats: with enable_gqa, keys and values are copied to all heads (repeat_interleave).
+    """
     t, origin_dtype = c.tape, query.dtype
     query_acc, key_acc, value_acc = (ops.to(t, v, "float32") for v in (query, key, value))
+    if c.structure.block.multi_query and key.shape[:3] == query.shape[:3]:  # copies of one key for all heads are dense
+        key_acc.contiguous, value_acc.contiguous = (v.dtype != "float32" for v in (key, value))
     query = ops.scale(t, query_acc, "scaled query")
-    mask = mask or _causal_mask(t, query.dtype)
+    if mask is None and not c.structure.block.bidirectional:
+        mask = _causal_mask(t, query.dtype)
     scores: Shape = (*query.shape[:3], "S")
-    attn = batched(c, query, ops.scale(t, transposed(t, key_acc), "scaled key"), scores, "scores")
-    if t.observed:  # attn.add under a dispatch mode, attn.add_ without
+    keys, values = (_repeated(t, v, query.shape) if repeats else v for v in (key_acc, value_acc))
+    attn = batched(c, query, ops.scale(t, transposed(t, keys), "scaled key"), scores, "scores")
+    if mask is not None and t.observed:  # attn.add under a dispatch mode, attn.add_ without
         attn = ops.add(t, attn, mask, "masked scores")
-    elif mask.requires_grad:
-        attn = added_in_place(t, attn, mask)
+    elif mask is not None and mask.requires_grad:
+        attn = ops.add_into(t, attn, mask)
     attn = _safe_softmax(c, attn)
     attn = dropout(c, attn, drops)
     weights = ops.to(t, attn, origin_dtype, "attention weights")
     shape: Shape = (*query.shape[:3], *value.shape[3:])
-    out = ops.to(t, batched(c, attn, value_acc, shape, "attention output"), origin_dtype, "attention output")
+    out = ops.to(t, batched(c, attn, values, shape, "attention output"), origin_dtype, "attention output")
     del weights
     return out
 
 
-def added_in_place(t: Tape, a: Value, b: Value) -> Value:
-    """``a.add_(b)``, b broadcast."""
-
-    def backward(grad: Value) -> ops.Grads:
-        return (ops.same(grad), ops.same(grad))
-
-    return t.op("add_", a.shape, a.dtype, [a, b], backward, view=a)
+def _repeated(t: Tape, x: Value, shape: Shape) -> Value:
+    """repeat_interleave of one key head to all that share it."""
+    return ops.expand_copy(t, x, (*shape[:3], *x.shape[3:]))
 
 
 def _safe_softmax(c: Context, x: Value) -> Value:

@@ -1,5 +1,6 @@
 """Symbols and their values: what the letters in a formula stand for in one model, method and batch."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from planner.architecture.blocks import Architecture, Block, Moe, Tensor
@@ -34,6 +35,8 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "full_rotary_dim": rotary_width(architecture, sliding=False),
         "sliding_rotary_dim": rotary_width(architecture, sliding=True),
         "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
+        "max_length": config_length(architecture),
+        "types": next((t.shape[0] for t in architecture.tensors if "token_type" in t.name), 0),
         "tokens": batch * length,
         "chunk": at_most(batch * length, batch * CHUNK_TOKENS),
         "eighth_tokens": -(-batch * length // 8),
@@ -74,6 +77,12 @@ def liger_tokens(tokens: Number, vocab: int, hidden: int) -> Number:
     while (power < share).any():
         power = power + power * (power < share)
     return power.clip(max=tokens)
+
+
+def config_length(architecture: Architecture) -> int:
+    """Tokens for which a model makes its tables whatever the batch is: MPT's max_seq_len, GPT-J's n_positions."""
+    length = architecture.config.get("max_seq_len") or architecture.config.get("n_positions")
+    return length if isinstance(length, int) else 0
 
 
 def block_dims(block: Block, named: bool = False) -> Dims:
@@ -123,6 +132,12 @@ def tensor_dims(tensor: Tensor) -> Dims:
     return dims
 
 
+def has_norm_bias(tensors: Iterable[Tensor]) -> bool:
+    """Whether the norms among these have biases, or there are none."""
+    norms = [tensor.name for tensor in tensors if tensor.role == "norm"]
+    return not norms or any(name.endswith(".bias") for name in norms)
+
+
 def block_shape(block: Block) -> BlockShape:
     """The switches of a block's layer code."""
     a, mlp = block.attention, block.mlp
@@ -132,6 +147,7 @@ def block_shape(block: Block) -> BlockShape:
     common["matmul_linears"] = bool(block.linears) and all(linear.cls == "subclass" for linear in block.linears)
     common["shares"] = a is not None and a.position == "relative"
     common["cross"] = block.cross_attention is not None
+    common["norm_bias"] = has_norm_bias(block.tensors)
     common["position_bias"] = any(tensor.role == "position" for tensor in block.tensors)
     if mlp is not None:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
@@ -189,6 +205,10 @@ def model_shape(architecture: Architecture) -> BlockShape:
         projected_embeddings=any(linear.leaf == "project_in" for linear in architecture.linears),
         post_norm=any(b.norm_order == "post" for b in blocks),
         position=blocks[0].attention.position if blocks[0].attention else "none",
+        norm_bias=has_norm_bias(architecture.tensors),
+        biased=frozenset(linear.leaf for linear in architecture.linears if linear.bias),
+        bidirectional=all(b.attention is not None and b.attention.kind == "bidirectional" for b in blocks),
+        activation=blocks[0].mlp.activation if blocks[0].mlp is not None else "silu",
         shares=any(b.attention is not None and b.attention.position == "relative" for b in blocks),
     )
 

@@ -29,7 +29,8 @@ def layer_norm(c: Context, x: Value, name: str, width: Shape = HIDDEN, affine: b
 
 def _native_layer_norm(c: Context, x: Value, name: str, width: Shape, affine: bool) -> Value:
     t = c.tape
-    parameters = [c.parameter(f"{name}.{part}", width) for part in ("weight", "bias")] if affine else []
+    parts = ("weight", "bias") if c.structure.block.norm_bias else ("weight",)
+    parameters = [c.parameter(f"{name}.{part}", width) for part in parts] if affine else []
     inputs = [x, *parameters]
     metadata = [(v.requires_grad, v.shape, v.dtype) for v in inputs]
 
@@ -45,6 +46,27 @@ def _native_layer_norm(c: Context, x: Value, name: str, width: Shape, affine: bo
         out.requires_grad, out.node = True, node
         node.saved += [t.pack(mean), t.pack(rstd)]
     return out
+
+
+def norm_per_head(c: Context, x: Value, name: str) -> Value:
+    """StableLmLayerNormPerHead: heads are split, each has a norm of its own, and all are joined again."""
+    t = c.tape
+    per_head = (x.shape[1], x.shape[3])
+    weight = c.parameter(f"{name}.weight", per_head)
+    metadata = [(v.requires_grad, v.shape, v.dtype) for v in (x, weight)]
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        return tuple(t.allocate(s, d, "norm grad") if wanted else None for wanted, s, d in metadata)
+
+    (heads,) = ops.split(t, x, [x.shape])
+    node = t.record([heads, weight], backward, [heads, weight])
+    out = t.allocate(x.shape, x.dtype, f"{name}: normalized")
+    statistics_dtype = x.dtype if c.structure.device == "cpu" else "float32"
+    mean, rstd = (t.allocate((*x.shape[:3], 1), statistics_dtype, f"{name}: {part}") for part in ("mean", "rstd"))
+    if node is not None:
+        out.requires_grad, out.node = True, node
+        node.saved += [t.pack(mean), t.pack(rstd)]
+    return ops.cat(t, [out], x.shape)
 
 
 # -- activations -----------------------------------------------------------------------------------------------------
@@ -139,14 +161,19 @@ def residual_dropout(c: Context, x: Value) -> Value:
 
 def position_embedding(c: Context, name: str, position_ids: Value) -> Value:
     """nn.Embedding of positions: saves them; its gradient is dense, of the whole table."""
+    rows: Shape = ("B", "S") if c.structure.single_sequence else position_ids.shape
+    return table_embedding(c, name, rows, "positions", position_ids)
+
+
+def table_embedding(c: Context, name: str, shape: Shape, rows: str, ids: Value) -> Value:
+    """nn.Embedding of a table with so many `rows`: saves the ids; its gradient is dense."""
     t = c.tape
-    shape: Shape = ("B", "S", "hidden") if c.structure.single_sequence else (*position_ids.shape, "hidden")
-    weight = c.parameter(name, ("positions", *HIDDEN))
+    weight = c.parameter(name, (rows, *HIDDEN))
 
     def backward(grad: Value, ids: Value) -> ops.Grads:
-        return (t.allocate(("positions", *HIDDEN), weight.dtype, "position embedding grad"),)
+        return (t.allocate((rows, *HIDDEN), weight.dtype, "embedding grad"),)
 
-    return t.op("position embeddings", shape, weight.dtype, [weight], backward, [position_ids])
+    return t.op(f"{rows} embeddings", (*shape, *HIDDEN), weight.dtype, [weight], backward, [ids])
 
 
 def add_positions(t: Tape, inputs_embeds: Value, position_embeds: Value) -> Value:

@@ -86,3 +86,22 @@ def t5_layer_norm(c: Context, x: Value, name: str) -> Value:
     out = ops.mul(t, weight, hidden_states, "normalized and scaled", hidden_states.shape)
     t.scope = before
     return out
+
+
+def cohere_layer_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:
+    """CohereLayerNorm.forward: float32 throughout; the deviation from the mean is computed twice."""
+    t = c.tape
+    before, t.scope = t.scope, f"{name}: "
+    weight = c.parameter(f"{name}.weight", width)
+    hidden_states = ops.to(t, x, "float32")
+    mean = ops.mean_last(t, hidden_states)
+    variance = ops.mean_last(t, ops.square(t, ops.subtract(t, hidden_states, mean)))
+    hidden_states = ops.mul(
+        t, ops.subtract(t, hidden_states, mean), ops.rsqrt(t, ops.add_constant(t, variance)), "normalized"
+    )
+    hidden_states = ops.mul(
+        t, ops.to(t, weight, "float32"), hidden_states, "normalized and scaled", hidden_states.shape
+    )
+    out = ops.to(t, hidden_states, x.dtype)
+    t.scope = before
+    return out

@@ -128,10 +128,11 @@ def add(t: Tape, a: Value, b: Value, label: str = "add") -> Value:
 
 
 def subtract(t: Tape, a: Value, b: Value, label: str = "subtract") -> Value:
-    """a - b of one shape: saves nothing; backward passes the gradient to a, and its negative to b."""
+    """a - b with broadcasting of b: saves nothing; backward passes the gradient to a, and its negative to b."""
+    wanted = b.requires_grad
 
     def backward(grad: Value) -> Grads:
-        return (same(grad), t.allocate(grad.shape, grad.dtype, "negative grad"))
+        return (same(grad), t.allocate(grad.shape, grad.dtype, "negative grad") if wanted else None)
 
     return t.op(label, a.shape, promote(a.dtype, b.dtype), [a, b], backward, contiguous=a.contiguous)
 

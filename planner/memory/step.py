@@ -169,8 +169,8 @@ def _structure(
         compute_dtype=setup.compute_dtype,
         adapter_dtype=setup.adapter_dtype,
         train_base=full,
-        adapted=frozenset(),
-        quantized=frozenset(),
+        adapted=frozenset(linear.leaf for linear in architecture.linears if linear.name in setup.adapted),
+        quantized=frozenset(linear.leaf for linear in architecture.linears if linear.name in setup.quantized),
         adapter_dropout=lora is not None and lora.lora_dropout > 0,
         double_quant=setup.storage is not None and setup.storage.double_quant,
         quantization=setup.storage.method if setup.storage is not None else "bnb_4bit",
@@ -241,14 +241,15 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
 
 
 def around_layers(base: Structure) -> Structure:
-    """The structure of embeddings, head and loss: adapters and 4-bit weights, which only layers have, left out."""
+    """The structure of embeddings, head and loss: what says how linears are adapted and quantized, if any there are."""
+    adapted, quantized = bool(base.adapted), bool(base.quantized)
     return replace(
         base,
-        compute_dtype=base.dtype,
-        adapter_dtype=base.kept_dtype,
-        adapter_dropout=False,
-        double_quant=False,
-        quantization="bnb_4bit",
+        compute_dtype=base.compute_dtype if quantized else base.dtype,
+        adapter_dtype=base.adapter_dtype if adapted else base.kept_dtype,
+        adapter_dropout=base.adapter_dropout and adapted,
+        double_quant=base.double_quant and quantized,
+        quantization=base.quantization if quantized else "bnb_4bit",
     )
 
 

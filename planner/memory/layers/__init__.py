@@ -49,6 +49,16 @@ FAMILIES = {
     "qwen3_vl": "qwen3_vl",
     "qwen3_vl_moe": "qwen3_vl_moe",
     "mllama": "mllama",
+    "gpt_bigcode": "gpt_bigcode",
+    "starcoder2": "starcoder2",
+    "stablelm": "stablelm",
+    "cohere": "cohere",
+    "cohere2": "cohere",
+    "mpt": "mpt",
+    "gpt_neo": "gpt_neo",
+    "gptj": "gptj",
+    "bert": "bert",
+    "roberta": "bert",
     "t5": "t5",
     "mt5": "t5",
     "internlm3": "llama",
@@ -68,7 +78,7 @@ GENERIC = "generic"
 
 
 #: Families whose models transformers runs with eager attention where sdpa is asked for (_supports_sdpa is False).
-WITHOUT_SDPA = frozenset({"gemma2", "bloom", "gpt_oss"})
+WITHOUT_SDPA = frozenset({"gemma2", "bloom", "gpt_oss", "mpt", "gpt_neo", "gptj"})
 
 
 def layer_family(architecture: Architecture) -> str:

@@ -60,11 +60,16 @@ def mlp(c: Context, hidden_states: Value) -> Value:
 
 
 def embed(c: Context) -> Value:
-    """GPT2Model.forward up to the layers."""
+    """GPT2Model.forward up to the layers, which get the position ids too."""
+    return embed_with_positions(c, c.forward_only)
+
+
+def embed_with_positions(c: Context, holds_ids: list[Value]) -> Value:
+    """The sum of both embeddings, and its dropout; `holds_ids`: what keeps the position ids."""
     t = c.tape
     inputs_embeds = head.token_embedding(c)
     position_ids = t.allocate(("S",), "int64", "position ids")
-    c.forward_only.append(position_ids)
+    holds_ids.append(position_ids)
     position_embeds = position_embedding(c, "wpe.weight", position_ids)
     hidden_states = add_positions(t, inputs_embeds, position_embeds)
     head.causal_mask(c)

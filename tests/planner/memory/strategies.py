@@ -221,7 +221,64 @@ def t5(draw: Draw) -> Fields:
     }
 
 
+def gpt_bigcode(draw: Draw) -> Fields:
+    return gpt2(draw) | {"multi_query": draw(st.booleans())}
+
+
+def starcoder2(draw: Draw) -> Fields:
+    return windowed(draw) | {"use_bias": draw(st.booleans()), "residual_dropout": draw(DROPOUTS)}
+
+
+def stablelm(draw: Draw) -> Fields:
+    flags = {name: draw(st.booleans()) for name in ("use_qkv_bias", "qk_layernorm", "use_parallel_residual")}
+    return llama_like(draw) | flags | {"partial_rotary_factor": draw(st.sampled_from((0.25, 0.5, 1.0)))}
+
+
+def cohere(draw: Draw) -> Fields:
+    return llama_like(draw) | {"use_qk_norm": draw(st.booleans())}
+
+
+def mpt(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    return {
+        **{"d_model": heads * head_dim, "n_heads": heads, "n_layers": layers, "max_seq_len": POSITIONS},
+        **{"vocab_size": draw(VOCABULARIES), "no_bias": draw(st.booleans())},
+    }
+
+
+def gpt_neo(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    return {
+        **{"hidden_size": heads * head_dim, "num_heads": heads, "num_layers": layers, "vocab_size": draw(VOCABULARIES)},
+        **{"attention_types": [[["local"], layers]], "max_position_embeddings": POSITIONS},
+    }
+
+
+def gptj(draw: Draw) -> Fields:
+    return gpt2(draw) | {"rotary_dim": draw(st.sampled_from((4, 8)))}
+
+
+def bert(draw: Draw) -> Fields:
+    heads, _, head_dim, layers = sizes(draw)
+    hidden = heads * head_dim
+    return {
+        **{"hidden_size": hidden, "num_attention_heads": heads, "num_hidden_layers": layers},
+        **{"intermediate_size": draw(st.integers(8, 4 * hidden)), "vocab_size": draw(VOCABULARIES)},
+        **{"max_position_embeddings": POSITIONS, "attention_probs_dropout_prob": draw(DROPOUTS)},
+    }
+
+
 FAMILIES: dict[str, Callable[[Draw], Fields]] = {
+    "gpt_bigcode": gpt_bigcode,
+    "starcoder2": starcoder2,
+    "stablelm": stablelm,
+    "cohere": cohere,
+    "cohere2": gemma_windows,
+    "mpt": mpt,
+    "gpt_neo": gpt_neo,
+    "gptj": gptj,
+    "bert": bert,
+    "roberta": bert,
     "t5": t5,
     "llama": biased,
     "mistral": windowed,

@@ -13,12 +13,16 @@ from planner.memory.step import build_step
 from planner.schema import parse_request
 
 BATCH, LENGTH, HIDDEN, HEADS = 2, 16, 32, 4
-WIDE = 4 * HIDDEN
+WIDE, ROTARY = 4 * HIDDEN, 4
 TOKENS = BATCH * LENGTH
 STATISTICS = 2 * TOKENS * 2  # mean and reciprocal deviation of one LayerNorm
 LOG_SUM_EXP = BATCH * HEADS * LENGTH * 4  # float32
 SCORES = BATCH * HEADS * LENGTH * LENGTH
 
+GROUPED = {
+    **{"hidden_size": HIDDEN, "intermediate_size": WIDE},
+    **{"num_attention_heads": HEADS, "num_key_value_heads": HEADS},
+}
 SIZES: dict[str, dict[str, Any]] = {
     "gpt2": {"n_embd": HIDDEN, "n_layer": 3, "n_head": HEADS, "n_positions": 64},
     "gpt_neox": {"hidden_size": HIDDEN, "intermediate_size": WIDE, "num_attention_heads": HEADS},
@@ -26,13 +30,23 @@ SIZES: dict[str, dict[str, Any]] = {
     "bloom": {"hidden_size": HIDDEN, "n_layer": 3, "n_head": HEADS},
     "falcon": {"hidden_size": HIDDEN, "num_attention_heads": HEADS},
     "phi": {"hidden_size": HIDDEN, "intermediate_size": WIDE, "num_attention_heads": HEADS},
+    "gpt_bigcode": {"n_embd": HIDDEN, "n_layer": 3, "n_head": HEADS, "n_positions": 64},
+    "starcoder2": GROUPED,
+    "stablelm": GROUPED,
+    "mpt": {"d_model": HIDDEN, "n_layers": 3, "n_heads": HEADS, "max_seq_len": 64},
+    "gpt_neo": {"hidden_size": HIDDEN, "num_layers": 3, "num_heads": HEADS, "attention_types": [[["global"], 3]]},
+    "gptj": {"n_embd": HIDDEN, "n_layer": 3, "n_head": HEADS, "rotary_dim": ROTARY},
+    "bert": {"hidden_size": HIDDEN, "intermediate_size": WIDE, "num_attention_heads": HEADS},
+    "roberta": {"hidden_size": HIDDEN, "intermediate_size": WIDE, "num_attention_heads": HEADS},
 }
+#: Families whose sizes name the number of layers themselves.
+COUNTED = ("n_layer", "n_layers", "num_layers")
 
 
 def kept_bytes(model_type: str, config: dict[str, Any] | None = None, **settings: Any) -> int:
     """Bytes that a layer in the middle of a small model keeps."""
     model = {"model_type": model_type, "vocab_size": 100, **SIZES[model_type], **(config or {})}
-    if "n_layer" not in model:
+    if not any(name in model for name in COUNTED):
         model["num_hidden_layers"] = 3
     fields = {"per_device_train_batch_size": BATCH, "max_length": LENGTH, "method": "full", "device": "cpu", **settings}
     request = parse_request({"model": model, **fields})
@@ -91,6 +105,57 @@ def test_falcon_spreads_one_key_to_all_heads_on_the_math_path() -> None:
     math = 3 * TOKENS * HIDDEN * 4 + SCORES * 4
     indices = 2 * 8  # the [-2] and [-1] that key and value are indexed with
     assert kept_bytes("falcon") == bf16(3, 2) + math + STATISTICS + indices
+
+
+#: What _scaled_dot_product_attention_math keeps in float32: q, k, v; softmax, dropout mask and their product.
+MATH = 3 * TOKENS * HIDDEN * 4 + 3 * SCORES * 4
+
+
+def test_gpt_bigcode_copies_its_one_key_to_all_heads() -> None:
+    # input 1, norms 2, attention output 1, two dropout masks, hidden states between; up and its gelu
+    assert kept_bytes("gpt_bigcode") == bf16(7, 2) + MATH + 2 * STATISTICS
+
+
+def test_starcoder2_keeps_what_llama_does_and_layer_norms() -> None:
+    # input 1, norms 2, q, k, v, attention output 4, hidden states between; up and its gelu
+    assert kept_bytes("starcoder2") == bf16(8, 2) + 2 * STATISTICS + LOG_SUM_EXP
+    # with dropout masks of both halves
+    assert kept_bytes("starcoder2", {"residual_dropout": 0.1}) - kept_bytes("starcoder2") == bf16(2, 0)
+
+
+def test_stablelm_joins_rotated_parts_with_the_rest_of_each_head() -> None:
+    # input 1, norms 2, joined q and k 2, v 1, attention output 2 (as gpt_neox), hidden states between; a gated MLP
+    assert kept_bytes("stablelm") == bf16(9, 4) + 2 * STATISTICS + LOG_SUM_EXP
+    # parallel: one norm for both halves, nothing between them
+    assert kept_bytes("stablelm", {"use_parallel_residual": True}) == bf16(7, 4) + STATISTICS + LOG_SUM_EXP
+
+
+def test_stablelm_norms_of_each_head_keep_the_projections() -> None:
+    per_head = 2 * (bf16(1, 0) + 2 * BATCH * HEADS * LENGTH * 2)
+    assert kept_bytes("stablelm", {"qk_layernorm": True}) - kept_bytes("stablelm") == per_head
+
+
+def test_mpt_keeps_softmax_twice_and_copies_of_q_k_and_v() -> None:
+    # input 1, norms 2, q, k, v 3, attention output 1, hidden states between; up and its gelu
+    assert kept_bytes("mpt") == bf16(8, 2) + SCORES * (4 + 2) + 2 * STATISTICS
+
+
+def test_gpt_neo_multiplies_queries_and_keys_in_float32() -> None:
+    # input 1, norms 2, v 1, attention output 1, hidden states between; five for gelu_new; softmax and its 16-bit copy
+    assert kept_bytes("gpt_neo") == bf16(6, 5) + 2 * TOKENS * HIDDEN * 4 + SCORES * (4 + 2) + 2 * STATISTICS
+
+
+def test_gptj_keeps_its_own_sines_and_cosines_for_queries_and_keys() -> None:
+    # input 1, norm 1, v 1, attention output 1; q and k in float32; five for gelu_new
+    tables = 4 * LENGTH * ROTARY * 2
+    expected = bf16(4, 5) + 2 * TOKENS * HIDDEN * 4 + SCORES * (4 + 2) + STATISTICS + tables
+    assert kept_bytes("gptj") == expected
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_bert_norms_the_sum_of_each_half(model_type: str) -> None:
+    # input 1, attention output 1, dropout masks 2, sums 2, what the MLP reads 1; up and its gelu; no causal mask
+    assert kept_bytes(model_type) == bf16(7, 2) + MATH + 2 * STATISTICS
 
 
 @pytest.mark.parametrize("model_type", SIZES)

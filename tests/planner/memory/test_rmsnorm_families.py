@@ -131,6 +131,18 @@ def test_phi3_keeps_the_whole_of_its_fused_projections() -> None:
     assert kept_bytes("phi3", {"pad_token_id": 0}) == 2 * rms_norm(HIDDEN) + INPUTS + attention + MLP
 
 
+def test_cohere_norms_in_float32_with_the_deviation_made_twice() -> None:
+    # deviations 2, the normalized input, 1/deviation of each row, the weight; attention and MLP read one norm's output
+    norm = 3 * TOKENS * HIDDEN * 4 + TOKENS * 4 + HIDDEN * 4
+    assert kept_bytes("cohere") == norm + bf16(HIDDEN) + flash() + MLP
+    assert kept_bytes("cohere2", {"sliding_window": LENGTH + 1}) == kept_bytes("cohere")
+
+
+def test_cohere_norms_each_head_of_queries_and_keys() -> None:
+    norms = 3 * TOKENS * (QUERIES + KEYS) * 4 + TOKENS * (HEADS + KV_HEADS) * 4 + (QUERIES + KEYS) * 4
+    assert kept_bytes("cohere", {"use_qk_norm": True}) - kept_bytes("cohere") == norms
+
+
 def router(weights: int, norm: bool) -> int:
     """Softmax in float32, int64 indices; the sum and a copy where the chosen are made to add up to one."""
     pairs = TOKENS * TOP_K
