@@ -15,6 +15,7 @@ class Switches:
     full_loss, chunked_loss, fused_loss: what `loss` of a request is there.
     quantized_layers: which linears a quantized base has in few bits: all but the head, only those that LoRA adapts,
     or the head too. expert_modules: experts are linears, which bitsandbytes quantizes, not stacks.
+    holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
     """
 
     full_loss: LossPath = "full"
@@ -22,6 +23,7 @@ class Switches:
     fused_loss: LossPath = "fused"
     quantized_layers: Literal["linears", "adapted", "linears_and_head"] = "linears"
     expert_modules: bool = False
+    holds_4bit_input: bool = False
 
     def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:
         """The kernel that `loss` names in this stack."""

@@ -70,6 +70,7 @@ class Setup:
     quantized_experts: bool = False
     saved: frozenset[Saved] = frozenset()
     train_base: bool = False
+    holds_4bit_input: bool = False
     kind: AdapterKind = "lora"
     feedforward: frozenset[str] = frozenset()
     prompts: Shapes = ()
@@ -103,6 +104,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         loss=switches.loss_path(request.loss),
         storage=storage_of(quantization, request.dtype) if quantization is not None else None,
         train_base=request.method == "full",
+        holds_4bit_input=switches.holds_4bit_input,
         kind=request.adapter_kind,
         feedforward=feedforward,
         prompts=prompt_shapes(request, architecture),

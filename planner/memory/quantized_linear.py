@@ -32,7 +32,10 @@ def quantized_linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) 
 
 
 def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
-    """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit, which autocast does not touch; dequantizes in backward."""
+    """bitsandbytes 0.50 Linear4bit.forward and MatMul4Bit, which autocast does not touch; dequantizes in backward.
+
+    Before 0.43 the context held the input as an attribute (``ctx.tensors = (A, B)``), which no checkpoint's hook sees.
+    """
     t, s = c.tape, c.structure
     given = x.dtype
     x = ops.to(t, x, s.compute_dtype, "4-bit input")
@@ -40,10 +43,11 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     b = ops.to(t, c.parameter(f"{name}.bias", out), s.compute_dtype) if name in c.structure.block.biased else None
     shape = (*x.shape[:2], *out)
     before = x.shape
+    held = x.detach() if s.holds_4bit_input else Value(None, before, x.dtype)
 
     def backward(grad: Value) -> ops.Grads:
         dense_weight = _dequantized(c, weight, grad.dtype)
-        result = t.allocate(before, grad.dtype, "linear grad")
+        result = t.allocate(held.shape, grad.dtype, "linear grad")
         del dense_weight
         return (result,)
 

@@ -191,6 +191,7 @@ def _structure(
         hooked_embeddings=not full and "embedding" not in setup.saved and input_gradient(request, setup),
         saved=setup.saved,
         kind=setup.kind,
+        holds_4bit_input=setup.holds_4bit_input,
     )
 
 
@@ -222,6 +223,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         adapted=adapted,
         quantized=quantized,
         kind=base.kind if adapted else "lora",
+        holds_4bit_input=base.holds_4bit_input and bool(quantized),
         feedforward=frozenset(n for n in adapted if prefix + n in setup.feedforward),
         encoder_requires_grad=reaches_encoder or not shape.cross,
         window_mask=window_mask,

@@ -133,6 +133,7 @@ class Structure:
     last_of_stack: no later layer uses what this one shares.
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
     tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
+    holds_4bit_input: 4-bit products keep their input (bitsandbytes before 0.43).
     saved: what is trained in full beside the adapters. kind: of the adapters. feedforward: linears whose input
         (IA)^3 scales.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
@@ -172,6 +173,7 @@ class Structure:
     saved: frozenset[Saved] = frozenset()
     kind: AdapterKind = "lora"
     feedforward: frozenset[str] = frozenset()
+    holds_4bit_input: bool = False
 
     @property
     def stack_adapter_dtype(self) -> str:

@@ -39,7 +39,7 @@ def test_what_the_user_set_stays() -> None:
     stacked = in_stack(asked("trl", "qlora", **given))
     assert stacked.request.lora is not None and stacked.request.lora.autocast_adapter_dtype
     assert (stacked.request.gradient_checkpointing, stacked.request.loss) == (False, "full")
-    assert stacked.filled == ("mixed_precision bf16",)
+    assert stacked.filled == ("mixed_precision bf16", "quantization.upcast_unquantized true")
 
 
 def test_the_plan_says_what_was_filled() -> None:
@@ -115,3 +115,13 @@ def test_torchtune_once_quantized_only_what_lora_adapts() -> None:
     others = 2 * (2 * HIDDEN * HIDDEN + 3 * HIDDEN * 128)  # k, o, gate, up, down of two layers
     tables = 10 * 1092  # code maps and an offset a tensor
     assert old - new == pytest.approx((2 - 0.5159) * others - tables, rel=0.01)
+
+
+def test_old_bitsandbytes_kept_the_inputs_of_4_bit_products() -> None:
+    """q and v are adapted: k, o, gate, up and down keep theirs only there (gate and up share one, k shares q's)."""
+    lora = {"r": 8, "target_modules": ["q_proj", "v_proj"]}
+    given = {"lora": lora, "loss": "fused", "optim": "adamw_torch"}
+    new, old = (estimate(asked(f"litgpt@{v}", "qlora", **given)).peak_bytes for v in ("0.5.13", "0.4"))
+    tokens = BATCH * LENGTH
+    kept = 2 * tokens * (HIDDEN + 2 * HIDDEN)  # of one layer at least: attention's output, the MLP's two inputs
+    assert old - new >= kept
