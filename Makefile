@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 PYTEST ?= -n auto
-PROFILE ?= HuggingFaceTB/SmolLM2-135M --num-layers 3 --max-length 64 --steps 2
+PROFILE ?= HuggingFaceTB/SmolLM2-135M --num-layers 2 --max-length 32 --steps 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.txt)

@@ -10,12 +10,13 @@ from planner.errors import RequestError
 from planner.estimate import estimate
 from planner.runs.guard import Start, may_start
 from planner.runs.here import Device, choose_device, host, notes_here, request_here
-from planner.runs.machine import Watch
+from planner.runs.machine import Watch, available_bytes
 from planner.runs.record import Record, new_record
 from planner.schema import PlanRequest
 
 DEVICES_SECONDS = 120.0
 TIME_LIMIT_SECONDS = 600.0
+NO_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,7 @@ def _outcome(
     task: dict[str, Any], start: Start, options: Options, listener: Listener, device: Device
 ) -> dict[str, Any]:
     """The child's figures, or how it ended without."""
-    on_cpu = device["device"] == "cpu" and not options.force
-    watch = Watch(start.limit_bytes if on_cpu else 2**63)
+    watch = Watch(_host_limit(start, options, device))
     reached: list[Progress] = []
 
     def hear(progress: Progress) -> None:
@@ -114,6 +114,13 @@ def _outcome(
         }
     seen = {"highest_rss_bytes": watch.highest_bytes, "memory_limit_bytes": start.limit_bytes}
     return answer | seen | {"status": "done"}
+
+
+def _host_limit(start: Start, options: Options, device: Device) -> int:
+    """Process memory that ends the run: on a CPU what it may take, beside an accelerator what the host has free."""
+    if options.force:
+        return NO_LIMIT
+    return start.limit_bytes if device["device"] == "cpu" else available_bytes()
 
 
 def plan_of(record: Record) -> Plan:

@@ -179,3 +179,13 @@ def test_the_real_child_killed_while_it_imports() -> None:
         task = {"level": "profile", "name": "tiny", "request": request().model_dump(mode="json", exclude_unset=True)}
         child.run_child(task, told, watch=killer)
     assert death.value.kind == "killed"
+
+
+def test_beside_an_accelerator_the_hosts_memory_is_watched(
+    script: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script("keep = bytearray(os.urandom(1024)) * (300 * 1024)\ntime.sleep(60)")
+    monkeypatch.setattr("planner.runs.start.available_bytes", lambda: 200 * MIB)
+    card = {**HOST, "device": "cuda:0", "platform": "cuda", "name": "Some card"}
+    found = profile_here(request(device="cuda"), Options(), Listener(), card)
+    assert found["status"] == "memory limit" and "the limit is 0.20 GiB" in found["error"]

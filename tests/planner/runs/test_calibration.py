@@ -1,15 +1,20 @@
 """Calibration: the constants of a device from its history, and plans that use them."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from planner.cli import root
 from planner.estimate import estimate
 from planner.report_calibration import calibration_report
 from planner.runs import calibration
 from planner.runs.calibrated import calibrate_plan, choose, on_this_machine
 from planner.runs.calibration import CalibrationError
-from tests.planner.runs.samples import MIB, record, request
+from planner.runs.history import History
+from tests.planner.runs.samples import MIB, TINY, record, request
 
 RUNS = [record(f"{n:032x}", peak_mib=peak) for n, peak in enumerate((50, 100, 200, 400))]
 
@@ -91,3 +96,19 @@ def test_the_file_keeps_one_calibration_a_device(data_folder: Path) -> None:
 def test_a_person_reads_the_constants() -> None:
     table = calibration_report(calibration.fit(RUNS))[0]
     assert table.rows == (("Some CPU (cpu)", "4", "0.29 GiB", "50.0%", "lora 20.0%", "0.0%"),)
+
+
+def test_on_the_command_line_it_is_kept_and_used_only_when_asked(tmp_path: Path) -> None:
+    def tunebudget(*args: str) -> Any:
+        return CliRunner().invoke(root.tunebudget, list(args))
+
+    (tmp_path / "config.json").write_text(json.dumps(TINY))
+    plan = ("plan", str(tmp_path), "--method", "lora", "--device", "cpu", "--json")
+    History().add(*RUNS)
+    assert "not written" in tunebudget("calibrate").stderr
+    assert "none yet" in tunebudget(*plan, "--calibrated").stderr
+    assert json.loads(tunebudget("calibrate", "--write", "--json").stdout)["calibrations"][0]["num_runs"] == len(RUNS)
+    plain, calibrated = (json.loads(tunebudget(*plan, *more).stdout) for more in ((), ("--calibrated",)))
+    assert plain["runtime_bytes"] == 0 and calibrated["runtime_bytes"] == pytest.approx(300 * MIB, rel=0.02)
+    assert "calibrated on Some CPU" in calibrated["notes"][-1]
+    assert tunebudget("plan", "--batch", "x", "--calibrated").exit_code == 2
