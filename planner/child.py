@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,16 +72,18 @@ def run_child(
     time_limit_seconds: float = 600.0,
     should_stop: Callable[[], bool] = lambda: False,
     watch: Callable[[int], str | None] = lambda _: None,
+    command: Sequence[str] = ("-m", "profiler.child"),
 ) -> dict[str, Any]:
     """Run one task in a child process and return its answer.
 
+    command: what Python runs instead of the child that reads its task from its input.
     watch: asked with the child's process id several times a second; what it says ends the child.
     Raises ChildError where the child is stopped, exceeds the time limit or dies, and PlannerError with the child's
     own line where it refuses the task. A KeyboardInterrupt stops the child first.
     """
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as stderr:
         child = subprocess.Popen(
-            [sys.executable, "-m", "profiler.child"],
+            [sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

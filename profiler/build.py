@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from planner.errors import RequestError
+from planner.parallelism import FULLY_SHARDED
 from planner.schema import PlanRequest
 from profiler.adapters import add_adapters
 
@@ -20,9 +21,9 @@ Batch = dict[str, torch.Tensor]
 
 
 def check_supported(
-    request: PlanRequest, config: Any, traced: bool = False, device_type: str = "cpu"
+    request: PlanRequest, config: Any, traced: bool = False, device_type: str = "cpu", sharded: bool = False
 ) -> tuple[str, ...]:
-    """Refuse what these steps cannot do; say as notes what they do differently."""
+    """Refuse what these steps cannot do; say as notes what they do differently. sharded: on all their devices."""
     if request.loss != "full":
         raise RequestError(f"loss={request.loss!r} is not run by the profiler: it runs transformers' own loss ('full')")
     quantization = request.quantization_settings
@@ -36,7 +37,7 @@ def check_supported(
     notes = {
         f"attn_implementation {asked}: {config.model_type} runs as {used}": asked != used,
         "padding packed runs as one full sequence without a mask": request.padding == "packed",
-        "one device, nothing sharded": request.num_gpus * request.num_nodes > 1,
+        "one device, nothing sharded": request.num_gpus > 1 and not sharded,
         "device cuda: run through the libraries' CPU code": request.device == "cuda" and device_type == "cpu",
     }
     return tuple(note for note, applies in notes.items() if applies)
@@ -60,7 +61,8 @@ def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Mo
     if request.quantization_settings is not None:
         from profiler.quantize import quantize
 
-        quantize(model, request.quantization_settings, request.dtype, request.upcasts_unquantized)
+        storage = request.dtype if request.parallelism.strategy in FULLY_SHARDED else "uint8"
+        quantize(model, request.quantization_settings, request.dtype, request.upcasts_unquantized, storage)
     if request.gradient_checkpointing:
         _enable_checkpointing(model, request)
     return add_adapters(model, request).train()

@@ -64,7 +64,8 @@ def build_training(request: PlanRequest, config: Any, device: str = "cpu", seed:
 
     Raises RequestError for what real steps cannot do.
     """
-    notes = check_supported(request, config, device_type=torch.device(device).type)
+    together = torch.distributed.is_initialized()
+    notes = check_supported(request, config, device_type=torch.device(device).type, sharded=together)
     torch.manual_seed(seed)
     model = build_model(request, config, device)
     optimizer = build_optimizer(request.optim, trainable_parameters(model))

@@ -10,15 +10,20 @@ from torch import nn
 from planner.schema import QuantizationSettings
 
 
-def quantize(model: nn.Module, settings: QuantizationSettings, dtype: str, upcast: bool) -> None:
-    """Replace linears by bnb.nn.Linear4bit, quantize their weights, and upcast what stays when asked to."""
+def quantize(
+    model: nn.Module, settings: QuantizationSettings, dtype: str, upcast: bool, storage: str = "uint8"
+) -> None:
+    """Replace linears by bnb.nn.Linear4bit, quantize their weights, and upcast what stays when asked to.
+
+    storage: the dtype that the codes are kept in (bnb_4bit_quant_storage); FSDP shards floating ones only.
+    """
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
     from transformers.quantizers.base import HfQuantizer
 
     _keep_quantization_map_real()
     skip = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)  # type: ignore[arg-type]
     linears = dict(model.named_modules())
-    replace_with_bnb_linear(model, skip, _bnb_config(settings, dtype))
+    replace_with_bnb_linear(model, skip, _bnb_config(settings, dtype, storage))
     for name, module in model.named_modules():
         if hasattr(module, "source_cls"):
             _fill(module, linears[name])
@@ -34,7 +39,7 @@ def _keep_quantization_map_real() -> None:
     functional.name2qmap.setdefault("dynamic", functional.create_dynamic_map())  # type: ignore[no-untyped-call]
 
 
-def _bnb_config(settings: QuantizationSettings, dtype: str) -> Any:
+def _bnb_config(settings: QuantizationSettings, dtype: str, storage: str) -> Any:
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
@@ -42,6 +47,7 @@ def _bnb_config(settings: QuantizationSettings, dtype: str) -> Any:
         bnb_4bit_quant_type=settings.bnb_4bit_quant_type,
         bnb_4bit_use_double_quant=settings.bnb_4bit_use_double_quant,
         bnb_4bit_compute_dtype=settings.bnb_4bit_compute_dtype or dtype,
+        bnb_4bit_quant_storage=storage,
     )
 
 

@@ -39,6 +39,7 @@ LAYERS = (
         "report_evidence",
         "report_bands",
         "report_profile",
+        "report_spread",
         "report_find",
         "report_suite",
         "report_chart",
@@ -55,7 +56,7 @@ NEVER = {
     "profiler": {"streamlit", "pandas", "plotly", "rich", "click", "ui"},
     "ui": {"torch", "transformers", "peft", "bitsandbytes", "accelerate", "profiler"},
 }
-PROFILER_TAKES = {"planner.schema", "planner.units", "planner.errors", "planner.optimizers"}
+PROFILER_TAKES = {"planner.schema", "planner.units", "planner.errors", "planner.optimizers", "planner.parallelism"}
 
 
 def module_name(path: Path) -> str:

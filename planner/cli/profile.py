@@ -25,6 +25,11 @@ MODES = ("list", "show", "export", "import", "delete", "suite")
 @click.option("--warmup", type=click.IntRange(0, 1000), default=1, help="Steps before them. [default: 1]")
 @click.option("--seed", type=int, default=0, help="Seed of weights and tokens. [default: 0]")
 @click.option("--num-layers", type=click.IntRange(min=1), help="Measure the first layers only.")
+@click.option(
+    "--num-processes",
+    type=click.IntRange(min=2),
+    help="Run on so many processes through torchrun, with --strategy ddp or fsdp: what each rank holds.",
+)
 @click.option("--memory-limit", type=click.FloatRange(min=0.01), metavar="GIB", help="What the run may take.")
 @click.option(
     "--time-limit",
@@ -57,7 +62,7 @@ def command(model: str | None, request_file: str | None, as_json: bool, **flags:
     storage by storage, the timed steps run free. Without --device the first accelerator is taken, else the CPU.
     """
     modes = {mode: flags.pop(f"{mode}_" if mode in ("list", "import") else mode) for mode in MODES}
-    own = {name: flags.pop(name) for name in ("find_batch", "compare", "keep")}
+    own = {name: flags.pop(name) for name in ("find_batch", "compare", "keep", "num_processes")}
     options = _options(flags)
     fields = request_fields(flags) | ({} if model is None else {"model": model})
     chosen = [mode for mode, value in modes.items() if value]
@@ -68,8 +73,12 @@ def command(model: str | None, request_file: str | None, as_json: bool, **flags:
 
             return suite(Path(modes["suite"]), fields.get("device"), options, own["keep"], as_json)
         return _look(chosen[0], modes[chosen[0]], as_json)
-    from planner.cli.profile_run import find_largest, measure
+    from planner.cli.profile_run import find_largest, measure, measure_spread
 
+    if own["num_processes"]:
+        _several(own)
+        request = request_of(request_file, fields | {"num_gpus": own["num_processes"]})
+        return measure_spread(request, options, own["keep"], as_json)
     request = request_of(request_file, fields)
     if own["find_batch"]:
         return find_largest(request, options, own["find_batch"], own["keep"], as_json)
@@ -97,6 +106,12 @@ def _alone(chosen: list[str], fields: dict[str, Any], request_file: str | None, 
     given += ["--find-batch"] if find_batch else []
     if len(given) > 1:
         raise RequestError(f"--{chosen[0]} goes alone (given: {', '.join(given)})")
+
+
+def _several(own: dict[str, Any]) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in ("find_batch", "compare") if own[name]]
+    if given:
+        raise RequestError(f"--num-processes measures what each rank holds, without {', '.join(given)}: leave it out")
 
 
 def _look(mode: str, value: Any, as_json: bool) -> int:

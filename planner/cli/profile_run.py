@@ -34,6 +34,22 @@ def measure(request: PlanRequest, options: Options, compare: bool, keep_it: bool
     return exit_of(record)
 
 
+def measure_spread(request: PlanRequest, options: Options, keep_it: bool, as_json: bool) -> int:
+    """Measure on several processes, keep the record, show it."""
+    check_packages("profile")
+    from planner.report_spread import spread_report
+    from planner.runs.spread import profile_spread
+
+    with listener() as listening:
+        record = profile_spread(request, options, listening)
+    keep_record(record, keep_it)
+    if as_json:
+        print_json(record)
+    else:
+        print_report(spread_report(record))
+    return exit_of(record)
+
+
 def keep_record(record: Record, keep_it: bool = True) -> None:
     """Keep a record in the history and say what went wrong with that, and with the run."""
     for said in keep(record) if keep_it else ():

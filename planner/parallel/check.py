@@ -49,6 +49,14 @@ def _tensor(request: PlanRequest, architecture: Architecture) -> None:
             raise _refuse("tensor_parallel_size", size, f"it must divide the intermediate size of {width}")
 
 
+def _context(request: PlanRequest, architecture: Architecture) -> None:
+    size = request.parallelism.context_parallel_size
+    kinds = {b.attention.kind for b in architecture.blocks if b.attention is not None}
+    if size > 1 and kinds & {"linear", "mamba", "bidirectional", "cross"}:
+        why = f"this {architecture.model_type} model has layers that are not causal attention, which it divides: use 1"
+        raise _refuse("context_parallel_size", size, why)
+
+
 def _pipeline(request: PlanRequest, architecture: Architecture) -> None:
     size, layers = request.parallelism.pipeline_parallel_size, architecture.num_layers
     if size == 1:
@@ -71,4 +79,4 @@ def _modelled(request: PlanRequest, architecture: Architecture) -> None:
         raise _refuse("pipeline_parallel_size", size, "not modelled yet: use 1")
 
 
-_RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _pipeline, _modelled)
+_RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _context, _pipeline, _modelled)

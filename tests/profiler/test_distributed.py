@@ -55,7 +55,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {line["id"]: line for line in lines}
+    return {line["id"]: line.get("answer", line) for line in lines}
 
 
 def each(answer: dict[str, Any], name: str) -> set[int]:

@@ -27,7 +27,7 @@ FLAGS = {
     "profile": REQUEST_FLAGS
     | set(
         """--json --request --compare --steps --warmup --seed --num-layers --memory-limit --time-limit --force --keep
-        --find-batch --suite --list --show --export --import --delete""".split()
+        --num-processes --find-batch --suite --list --show --export --import --delete""".split()
     ),
     "compare": (REQUEST_FLAGS - {"--method"}) | {"--json", "--methods"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
