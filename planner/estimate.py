@@ -13,6 +13,7 @@ from planner.memory.inventory import Setup
 from planner.memory.layers import activation_certainty
 from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
+from planner.memory.pipeline import staged
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.sharding import buffers_at
 from planner.memory.spread import spread_notes
@@ -73,7 +74,7 @@ def compute_memory(request: PlanRequest) -> Memory:
     Raises PlannerError where the request cannot be planned.
     """
     stacked, prepared = prepare(request)
-    request, model, setup, static = stacked.request, prepared.model, prepared.setup, prepared.static
+    request, model, setup = stacked.request, prepared.model, prepared.setup
     architecture = model.architecture
     check(request, architecture)
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
@@ -83,8 +84,12 @@ def compute_memory(request: PlanRequest) -> Memory:
     cublas = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
     own = device_length(request, length)
     ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, own)
-    found = moments(static, step, accumulating, cublas + ids)
-    peak = max(found, key=lambda m: m.total)
+    answers = []
+    for stage, static in prepared.stages:
+        own_step = staged(step, stage, request)
+        found = moments(static, own_step, accumulating, cublas + ids)
+        answers.append((max(found, key=lambda m: m.total), found, static, own_step.on_host))
+    peak, found, static, on_host = max(answers, key=lambda answer: answer[0].total)
     certainty = activation_certainty(setup.loss, request.method, architecture) if request.num_gpus == 1 else "modelled"
     band = band_for(request, certainty)
     on_device = device_bytes(peak.total, request.device, band)
@@ -102,7 +107,7 @@ def compute_memory(request: PlanRequest) -> Memory:
         cublas,
         ids,
         gpu,
-        static.host_bytes + step.on_host,
+        static.host_bytes + on_host,
     )
 
 

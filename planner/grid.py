@@ -13,6 +13,7 @@ from planner.estimate import resident_bytes
 from planner.memory.dims import larger
 from planner.memory.loops import MANY_PASSES, all_pass_tokens
 from planner.memory.model_parallel import device_length
+from planner.memory.pipeline import staged
 from planner.memory.runtime import batch_bytes
 from planner.prepare import prepare
 from planner.resolve import check
@@ -31,19 +32,19 @@ def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -
     request, model = stacked.request, prepared.model
     largest = request.model_copy(update={"max_length": int(lengths.max())})
     check(largest, model.architecture)
-    resident = resident_bytes(request, prepared.static)
-    peaks = np.full(batches.shape, resident.optimizer_step, np.int64)
     padded = request.padding == "padded"
     own = device_length(request, lengths)
-    peaks += batch_bytes(request.device, model.architecture.model_type, padded, batches, own)
+    ids = batch_bytes(request.device, model.architecture.model_type, padded, batches, own)
+    residents = [(stage, resident_bytes(request, static)) for stage, static in prepared.stages]
+    peaks = np.full(batches.shape, max(resident.optimizer_step for _, resident in residents), np.int64)
+    peaks += ids
     accumulating = request.gradient_accumulation_steps > 1
     for cells in _alike(model.architecture, batches, lengths):
-        sizes = (batches[cells], lengths[cells])
-        step = prepared.step(*sizes, accumulating)
-        ids = batch_bytes(request.device, model.architecture.model_type, padded, batches[cells], own[cells])
-        for moment in step.moments(resident.held):
-            total = resident.running + resident.held(moment.at) + ids + moment.bytes
-            peaks[cells] = larger(peaks[cells], total)
+        step = prepared.step(batches[cells], lengths[cells], accumulating)
+        for stage, resident in residents:
+            for moment in staged(step, stage, request).moments(resident.held):
+                total = resident.running + resident.held(moment.at) + ids[cells] + moment.bytes
+                peaks[cells] = larger(peaks[cells], total)
     return peaks
 
 

@@ -3,13 +3,14 @@
 Kept for the requests of a stream or a sweep that differ in nothing else.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from planner.memory.dims import Number
 from planner.memory.inventory import Setup, inventory, resolve_setup
 from planner.memory.moments import Static, static_bytes
+from planner.memory.pipeline import Stage, stage_items, stages_of
 from planner.memory.step import Layout, Step, evaluate, lay_out, representative
 from planner.memory.structure import Regime, regime_of
 from planner.resolve import Model, load_model
@@ -34,6 +35,7 @@ class Prepared:
     model: Model
     setup: Setup
     static: Static
+    stages: tuple[tuple[Stage, Static], ...]
     _layouts: dict[tuple[Regime, bool], Layout] = field(default_factory=dict, compare=False, repr=False)
 
     def step(self, batch: Number, length: Number, gradients_exist: bool) -> Step:
@@ -61,7 +63,11 @@ def _prepare(stacked: Stacked) -> Prepared:
     model = load_model(request)
     setup = resolve_setup(request, model.architecture, stacked.switches)
     items = inventory(request, model.architecture, setup)
-    return Prepared(request, model, setup, static_bytes(request, model.architecture, items, setup))
+    stages = tuple(
+        (stage, replace(static_bytes(request, model.architecture, stage_items(items, stage), setup), items=items))
+        for stage in stages_of(request)
+    )
+    return Prepared(request, model, setup, stages[0][1], stages)
 
 
 class _Kept:

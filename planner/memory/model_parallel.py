@@ -111,6 +111,11 @@ def parallel_notes(request: PlanRequest) -> list[str]:
             f"tensor parallel over {p.tensor_parallel_size} with sequence parallel and vocabulary-parallel loss: "
             "all activations are divided"
         )
+    if p.pipeline_parallel_size > 1:
+        notes.append(
+            f"the larger of the first and the last of {p.pipeline_parallel_size} stages (1F1B); "
+            "micro-batches are gradient_accumulation_steps"
+        )
     if p.expert_parallel_size > 1:
         notes.append(f"experts over {p.expert_parallel_size} devices, with equal numbers of tokens for each")
     if p.context_parallel_size > 1:

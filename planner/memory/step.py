@@ -285,13 +285,13 @@ class Step:
         before: Runs = []
         for entry, runs in zip(tape.entries, self.stacks, strict=True):
             best, at = model.highest(entry.forward)
-            pieces = (*_counted(before, "passed"), *_pieces(model, at))
+            pieces = (*counted_layers(before, "passed"), *_pieces(model, at))
             yield Composition("forward", _sum(before, "passed") + best, pieces, "none")
             yield self._forward_layers(entry, runs, before)
             before = before + runs
         for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):
             best, at = model.highest(peaks)
-            pieces = (*_counted(before, "passed"), *_pieces(model, at))
+            pieces = (*counted_layers(before, "passed"), *_pieces(model, at))
             yield Composition(phase, _sum(before, "passed") + best, pieces, "none")
 
     def _forward_layers(self, entry: Entry, runs: Runs, before: Runs) -> Composition:
@@ -311,8 +311,8 @@ class Step:
         shared = Live(entry.shared | named) if named and (where or count > 1) else entry.shared
         pieces = (
             (model, shared, 1),
-            *_counted(before, "passed"),
-            *_counted(earlier, "saved"),
+            *counted_layers(before, "passed"),
+            *counted_layers(earlier, "saved"),
             *found.at_work(found.forward_at),
         )
         return Composition("forward", highest, pieces, "none")
@@ -327,7 +327,7 @@ class Step:
         model, tape = self.model, self.tape
         best, at = model.highest(tape.backward_head)
         before = [run for runs in self.stacks for run in runs]
-        pieces = (*_counted(before, "kept"), *_pieces(model, at))
+        pieces = (*counted_layers(before, "kept"), *_pieces(model, at))
         yield Composition("backward head", _sum(before, "kept") + best, pieces, "growing")
         after: Runs = []
         for i in range(len(self.stacks) - 1, -1, -1):
@@ -337,7 +337,7 @@ class Step:
             after = runs + after
             best, at = model.highest(entry.backward)
             total = _sum(before, "kept") + _sum(after, "gradients") + best
-            pieces = (*_counted(before, "kept"), *_counted(after, "gradients"), *_pieces(model, at))
+            pieces = (*counted_layers(before, "kept"), *counted_layers(after, "gradients"), *_pieces(model, at))
             yield Composition("backward layers" if before else "backward embedding", total, pieces, "growing")
 
     def _backward_layers(
@@ -365,9 +365,9 @@ class Step:
         gone = {key for later in range(i + 1, len(runs)) for key in last_used(entry, runs, later)}
         pieces = (
             (self.model, _without(entry, gone), 1),
-            *_counted([*before, *runs[:i], (found, count - done - 1)], "kept"),
+            *counted_layers([*before, *runs[:i], (found, count - done - 1)], "kept"),
             *found.at_work(found.backward_at),
-            *_counted([(found, done), *runs[i + 1 :], *after], "gradients"),
+            *counted_layers([(found, done), *runs[i + 1 :], *after], "gradients"),
         )
         at = _place(_number((*runs[i + 1 :], *after)) + done, total)
         return Composition("backward layers", highest - held(at), pieces, "growing", at)
@@ -420,7 +420,8 @@ def _pieces(part: Part, found: Candidate | None) -> tuple[tuple[Part, Live, int]
 LEFT = Live({("gradients", "gradients", ("layer_gradients",)): 1})
 
 
-def _counted(runs: Iterable[tuple[Layer, int]], attribute: str) -> list[tuple[Part, Live, int]]:
+def counted_layers(runs: Iterable[tuple[Layer, int]], attribute: str) -> list[tuple[Part, Live, int]]:
+    """Pieces of a composition: what layers keep, so many times."""
     if attribute == "gradients":
         return [(layer.part, LEFT, count) for layer, count in runs if count]
     return [(layer.part, getattr(layer.tape, attribute), count) for layer, count in runs if count]

@@ -73,10 +73,4 @@ def _pipeline(request: PlanRequest, architecture: Architecture) -> None:
         raise _refuse("pipeline_parallel_size", size, why)
 
 
-def _modelled(request: PlanRequest, architecture: Architecture) -> None:
-    size = request.parallelism.pipeline_parallel_size
-    if size > 1:
-        raise _refuse("pipeline_parallel_size", size, "not modelled yet: use 1")
-
-
-_RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _context, _pipeline, _modelled)
+_RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _context, _pipeline)
