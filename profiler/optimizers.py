@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from planner.errors import RequestError
+
 LEARNING_RATE = 1e-4
 
 #: Arguments of bitsandbytes' AdamW and Lion.
@@ -35,6 +37,8 @@ def build_optimizer(name: str, parameters: list[nn.Parameter], foreach: bool = F
         return torch.optim.SGD(parameters, lr=LEARNING_RATE, foreach=default)
     if name == "adafactor":
         return _adafactor(parameters)
+    if name not in BITSANDBYTES:
+        raise RequestError(f"optim={name!r} is not run by the profiler: its package is no dependency of ours")
     return _bitsandbytes(name, parameters)
 
 

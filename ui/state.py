@@ -18,6 +18,7 @@ from planner.errors import UnknownModelError
 from planner.optimizers import OPTIMIZERS
 from planner.resolve import load_model
 from planner.schema import (
+    METHODS,
     GradientCheckpointingKwargs,
     LoraSettings,
     ParallelismSettings,
@@ -123,7 +124,9 @@ def defaults() -> dict[str, Any]:
 
 
 def choices(key: str) -> tuple[str, ...]:
-    """What the schema allows for a field with a fixed list of values."""
+    """What the page offers for a field with a fixed list of values: all that the schema allows, but for methods."""
+    if key == "method":
+        return METHODS
     return tuple(OPTIMIZERS) if key == "optim" else get_args(_info(key).annotation)
 
 

@@ -47,13 +47,13 @@ UNITS_NOTE = (
 def question(request: PlanRequest, plan: Plan, card_name: str | None) -> str:
     """The question in one line: model, method, batch x length, card."""
     batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
-    return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES[plan.method]}, {batch}{_where(request, card_name)}"
+    return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES.get(plan.method, plan.method)}, {batch}{_where(request, card_name)}"
 
 
 def measured_question(request: PlanRequest) -> str:
     """The question of a run on this machine: model, method, batch x length; whatever card is asked about elsewhere."""
     batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
-    return f"{str(request.model).rpartition('/')[2]}, {METHOD_NAMES[request.method]}, {batch}"
+    return f"{str(request.model).rpartition('/')[2]}, {METHOD_NAMES.get(request.method, request.method)}, {batch}"
 
 
 def _where(request: PlanRequest, card_name: str | None) -> str:

@@ -11,6 +11,8 @@ from planner.optimizers import Optimizer
 #: bitsandbytes keeps tensors of fewer elements in 32 bits (optim/optimizer.py, min_8bit_size).
 MIN_8BIT_NUMEL = 4096
 BLOCK_8BIT = 256
+#: torchao's AdamW4bit: elements a scale, and the float32 map of its 16 codes.
+BLOCK_4BIT, MAP_4BIT_BYTES = 128, 64
 #: bitsandbytes pages only states of at least this many elements (optim/optimizer.py get_state_buffer).
 MIN_PAGED_NUMEL = 100_000
 SCALAR_BYTES = 4
@@ -57,14 +59,26 @@ def moment_bytes(optimizer: Optimizer, item: Item) -> int:
     """Bytes of the states of one tensor, without block constants."""
     if optimizer.state_format == "factored":
         return _factored_bytes(item)
-    if optimizer.state_format == "parameter":
+    if optimizer.state_format == "blockwise_4bit" and _in_4_bits(item):
+        return optimizer.num_states * (item.numel // 2)
+    if optimizer.state_format in ("parameter", "blockwise_4bit"):
         return optimizer.num_states * item.numel * ITEMSIZE[item.dtype]
     eight_bit = optimizer.state_format == "blockwise_8bit" and item.numel >= MIN_8BIT_NUMEL
     return optimizer.num_states * item.numel * (1 if eight_bit else 4)
 
 
+def _in_4_bits(item: Item) -> bool:
+    """torchao 0.18 optim/adam.py _new_buffer."""
+    return item.numel >= MIN_8BIT_NUMEL and item.numel % BLOCK_4BIT == 0
+
+
 def constant_bytes(optimizer: Optimizer, item: Item) -> int:
-    """One float32 absmax a block of 256 elements of an 8-bit state."""
+    """One float32 absmax a block of 256 elements of an 8-bit state; a scale a block of 128 of a 4-bit one, and its map.
+
+    Source: bitsandbytes 0.50 optim/optimizer.py; torchao 0.18 optim/subclass_4bit.py OptimState4bit.zeros.
+    """
+    if optimizer.state_format == "blockwise_4bit" and _in_4_bits(item):
+        return optimizer.num_states * (item.numel // BLOCK_4BIT * 4 + MAP_4BIT_BYTES)
     if optimizer.state_format != "blockwise_8bit" or item.numel < MIN_8BIT_NUMEL:
         return 0
     return optimizer.num_states * -(-item.numel // BLOCK_8BIT) * 4

@@ -98,6 +98,7 @@ def state_terms(optimizer: Optimizer, states: StateBytes, items: Sequence[Item])
         "parameter": f"{optimizer.num_states} x trained parameters x bytes of their dtype",
         "float32": f"{optimizer.num_states} x 4 x trained parameters",
         "blockwise_8bit": f"{optimizer.num_states} x trained parameters (x 4 for tensors under 4,096 elements)",
+        "blockwise_4bit": f"{optimizer.num_states} x trained parameters / 2 (their own dtype under 4,096 elements)",
         "factored": "4 x (rows + columns) of each trained matrix, 4 x elements of each vector",
     }
     yield plain(
@@ -110,10 +111,10 @@ def state_terms(optimizer: Optimizer, states: StateBytes, items: Sequence[Item])
         trained=trained,
     )
     if states.constants:
-        formula = f"{optimizer.num_states} x 4 a block of 256 elements"
-        yield plain(
-            "8-bit state constants", "optimizer", states.constants, formula, life, optimizer.source, trained=trained
-        )
+        four = optimizer.state_format == "blockwise_4bit"
+        blocks = "128 elements + 64 a tensor" if four else "256 elements"
+        formula, name = f"{optimizer.num_states} x 4 a block of {blocks}", f"{4 if four else 8}-bit state constants"
+        yield plain(name, "optimizer", states.constants, formula, life, optimizer.source, trained=trained)
     if states.scalars:
         yield plain("step counters", "optimizer", states.scalars, "4 a trained tensor", life, optimizer.source)
 

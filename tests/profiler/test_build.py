@@ -4,6 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `profiler`")
 
+from planner.errors import RequestError  # noqa: E402
 from planner.optimizers import OPTIMIZERS  # noqa: E402
 from profiler.build import build_batch, build_model, count_parameters, loaded_tensors  # noqa: E402
 from profiler.configs import build_config, num_layers_of  # noqa: E402
@@ -77,7 +78,12 @@ def test_a_meta_build_leaves_nothing_behind_for_a_real_one() -> None:
     assert all(tensor.device.type == "cpu" for _, tensor in loaded_tensors(built("qlora")))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_of_another_package_is_refused() -> None:
+    with pytest.raises(RequestError, match="adamw_torch_4bit"):
+        build_optimizer("adamw_torch_4bit", [torch.nn.Parameter(torch.ones(64, 128))])
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "adamw_torch_4bit"])
 def test_every_optimizer_of_the_schema_is_built(name: str) -> None:
     parameter = torch.nn.Parameter(torch.ones(64, 128))
     optimizer = build_optimizer(name, [parameter])
