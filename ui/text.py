@@ -47,7 +47,8 @@ UNITS_NOTE = (
 def question(request: PlanRequest, plan: Plan, card_name: str | None) -> str:
     """The question in one line: model, method, batch x length, card."""
     batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
-    return f"{plan.model.rpartition('/')[2]}, {METHOD_NAMES.get(plan.method, plan.method)}, {batch}{_where(request, card_name)}"
+    method = METHOD_NAMES.get(plan.method, plan.method)
+    return f"{plan.model.rpartition('/')[2]}, {method}, {batch}{_where(request, card_name)}"
 
 
 def measured_question(request: PlanRequest) -> str:
