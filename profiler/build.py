@@ -54,7 +54,8 @@ def attention_of(request: PlanRequest, config: Any, device_type: str = "cpu") ->
 
 def build_model(request: PlanRequest, config: Any, device: str = "cpu") -> nn.Module:
     """The model as it stands before the first step: loaded, quantized, adapted, in training mode."""
-    attention = attention_of(request, config, torch.device(device).type)
+    used = attention_of(request, config, torch.device(device).type)
+    attention = None if used == "sdpa" else used  # None: sdpa, and eager in those parts that have none (gemma4's sound)
     options = {"dtype": TORCH_DTYPES[request.dtype], "attn_implementation": attention}
     model = _from_config(config, device, **options)
     _untie_head(model, request)

@@ -16,16 +16,23 @@ def build_config(request: PlanRequest, num_layers: int | None = None) -> Any:
     return config if num_layers is None else _from_fields(_cut(dict(request.model), config, num_layers))
 
 
+def cut_fields(fields: Fields, num_layers: int) -> Fields:
+    """The fields of a config cut to its first layers."""
+    return _cut(dict(fields), _from_fields(fields), num_layers)
+
+
 def num_layers_of(config: Any) -> int:
     """Depth of the (text) model."""
     return int(config.get_text_config().num_hidden_layers)
 
 
 def _from_fields(fields: Fields) -> Any:
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig
 
     if "model_type" not in fields:
         raise RequestError("model: a config needs its model_type", "model")
+    if fields["model_type"] not in CONFIG_MAPPING:
+        raise RequestError(f"model_type {fields['model_type']!r} is not in the installed transformers", "model")
     rest = {key: value for key, value in fields.items() if key != "model_type"}
     config = AutoConfig.for_model(fields["model_type"], **rest)
     if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
@@ -40,5 +47,6 @@ def _cut(fields: Fields, config: Any, num_layers: int) -> Fields:
     depth = num_layers_of(config)
     name = type(config).attribute_map.get("num_hidden_layers", "num_hidden_layers")
     lists = {k: v[:num_layers] for k, v in fields.items() if isinstance(v, list | tuple) and len(v) == depth}
+    decoders = {k: num_layers for k in ("num_decoder_layers", "decoder_layers") if k in fields}
     fields.pop("num_hidden_layers", None)
-    return fields | lists | {name: num_layers}
+    return fields | lists | decoders | {name: num_layers}

@@ -15,6 +15,18 @@ NEOX = {
     "model_type": "gpt_neox", "hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2,
     "num_attention_heads": 4, "vocab_size": 1000,
 }  # fmt: skip
+WIDTHS = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 1000}
+#: One small model of each of these families, for steps that need nothing but the family's own code.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "opt": WIDTHS | {"ffn_dim": 256, "max_position_embeddings": 64, "word_embed_proj_dim": 128},
+    "falcon": WIDTHS,
+    "bloom": {"hidden_size": 128, "n_layer": 2, "n_head": 4, "vocab_size": 1000},
+    "phi": WIDTHS | {"intermediate_size": 256},
+    "cohere": LLAMA | {"logit_scale": 0.1},
+    "qwen3_moe": LLAMA | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "head_dim": 32},
+    "olmo2": LLAMA,
+    "t5": {"d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2, "num_heads": 4, "vocab_size": 1000},
+}
 
 
 def request(model: dict[str, Any] = LLAMA, method: str = "full", **fields: Any) -> PlanRequest:
@@ -44,4 +56,8 @@ RECIPES: dict[str, PlanRequest] = {
     "gemma3: sliding window": request(GEMMA3),
     "mixtral lora: experts": request(MIXTRAL, "lora"),
     "mixtral qlora: float32 experts": request(MIXTRAL, "qlora", gradient_checkpointing=True),
+}
+RECIPES |= {
+    f"{name}, {method}": request(config | {"model_type": name}, method)
+    for (name, config), method in zip(FAMILIES.items(), ("lora", "full") * len(FAMILIES), strict=False)
 }
