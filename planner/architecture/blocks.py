@@ -104,6 +104,7 @@ class Moe(NamedTuple):
     """Mixture of experts: ``num_experts_per_tok`` of ``num_experts`` experts a token, and experts every token takes.
 
     shared_intermediate_size: width of the always-on expert (0: none).
+    looped: experts run one after the other, each on the tokens that chose it (dbrx).
     num_groups, num_chosen_groups: of experts, where a token's experts come from a few groups (deepseek); else 1.
     """
 
@@ -113,6 +114,7 @@ class Moe(NamedTuple):
     gated: bool
     activation: str
     shared_intermediate_size: int = 0
+    looped: bool = False
     num_groups: int = 1
     num_chosen_groups: int = 1
 

@@ -116,6 +116,7 @@ def block_dims(block: Block, named: bool = False) -> Dims:
         dims |= {
             "experts": block.mlp.num_experts,
             "top_k": block.mlp.num_experts_per_tok,
+            "experts_and_none": block.mlp.num_experts + 1,
             "expert_groups": block.mlp.num_groups,
             "chosen_groups": block.mlp.num_chosen_groups,
             "shared_intermediate": block.mlp.shared_intermediate_size,
@@ -153,6 +154,7 @@ def block_shape(block: Block) -> BlockShape:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
     if isinstance(mlp, Moe):
         common |= {"shared_expert": mlp.shared_intermediate_size > 0, "expert_groups": mlp.num_groups > 1}
+        common["looped_experts"] = mlp.num_experts if mlp.looped else 0
     if a is None:
         return BlockShape(mixer="none", **common)  # type: ignore[arg-type]
     return BlockShape(
@@ -213,18 +215,26 @@ def model_shape(architecture: Architecture) -> BlockShape:
     )
 
 
+#: Symbols that divide, rounded up: by 64, by the number of experts.
+DIVISORS = {"per_64": 64, "per_expert": "experts"}
+
+
 def value(monomial: Monomial, dims: Dims) -> Number:
-    """The product of a monomial's symbols; "per_64" divides, rounded up.
+    """The product of a monomial's symbols, divided by what those of DIVISORS stand for.
 
     Where devices share a sequence (`sequence_split`), each has its part of what is as wide as the hidden states.
     """
     product: Number = 1
     for symbol in monomial:
-        if symbol != "per_64":
+        if symbol not in DIVISORS:
             product = product * dims[symbol]
     if "sequence_split" in dims and "hidden" in monomial and "S" in monomial:
         product = -(-product // dims["sequence_split"])
-    return -(-product // 64) if "per_64" in monomial else product
+    for symbol in monomial:
+        if symbol in DIVISORS:
+            divisor = DIVISORS[symbol]
+            product = -(-product // (dims[divisor] if isinstance(divisor, str) else divisor))
+    return product
 
 
 def larger(a: Number, b: Number) -> Number:

@@ -67,6 +67,7 @@ class BlockShape:
     one without (around the layers: whether the model has any such layer).
     norm_top_k: the weights of the chosen experts are made to add up to one.
     expert_groups: experts are in more than one group, and some groups are chosen first.
+    looped_experts: how many experts run one after the other, each on the tokens that chose it (dbrx).
     clip_qkv: queries, keys and values are clamped. scaled_queries: by a temperature of each position (llama4).
     dropout flags: that dropout's probability is above zero. biased: names of linears with a bias.
     num_norms, post_norm: norms over the hidden size in a layer, and whether they follow its parts.
@@ -99,6 +100,7 @@ class BlockShape:
     shared_expert: bool = False
     norm_top_k: bool = True
     expert_groups: bool = False
+    looped_experts: int = 0
     clip_qkv: bool = False
     scaled_queries: bool = False
     biased: frozenset[str] = frozenset()

@@ -125,6 +125,7 @@ def _backward(t: Tape, begins: list[tuple[Value, str]]) -> None:
             buffers.setdefault(value.node, [None] * value.node.num_outputs)[value.index] = grad
         elif value.leaf is not None:
             t.accumulate_grad(value.leaf, grad)
+        value.node = None  # parts of the graph that no gradient reaches go with it
         del grad
     del value
     begins.clear()

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from planner.answer import Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
+from planner.memory.dims import DIVISORS
 from planner.memory.inventory import Item, Setup
 from planner.memory.quantized import Storage
 from planner.memory.sharding import share
@@ -166,7 +167,7 @@ def _term(
     (label, category, monomial), coefficient, size = key
     born, freed = _lifetime(category, phase)
     formula = _formula(coefficient, monomial)
-    inputs: dict[str, int | float | str] = {s: part.dims[s] for s in monomial if s != "per_64"}
+    inputs: dict[str, int | float | str] = {s: part.dims[s] for s in monomial if s not in DIVISORS}
     if times > 1:
         formula, inputs["times"] = f"{formula} x {times} layers", times
     return Term(
@@ -192,8 +193,8 @@ def _lifetime(category: Category, phase: Phase) -> tuple[Phase, Phase]:
 
 @lru_cache(maxsize=4096)
 def _formula(coefficient: int, monomial: Monomial) -> str:
-    symbols = [str(coefficient), *(s for s in monomial if s != "per_64")]
-    return " x ".join(symbols) + (" / 64" if "per_64" in monomial else "")
+    symbols = [str(coefficient), *(s for s in monomial if s not in DIVISORS)]
+    return " x ".join(symbols) + "".join(f" / {DIVISORS[s]}" for s in monomial if s in DIVISORS)
 
 
 @lru_cache(maxsize=4096)

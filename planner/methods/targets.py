@@ -14,7 +14,7 @@ _MAMBA_TYPES = ("mamba", "nemotron_h")
 _NOT_IN_MAMBA = ("out_proj",)
 
 #: Their router is a subclass of nn.Linear that returns several tensors.
-_TUPLE_ROUTER_TYPES = ("llama4", "llama4_text", "phimoe")
+_TUPLE_ROUTER_TYPES = ("llama4", "phimoe")
 
 
 def adapted_names(architecture: Architecture, lora: LoraSettings) -> frozenset[str]:

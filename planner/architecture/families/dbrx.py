@@ -28,7 +28,8 @@ def experts(c: Config) -> Moe:
     ffn = Config(given, FFN_DEFAULTS, part="ffn_config.")
     act = Config(ffn.section("ffn_act_fn"), {"name": "silu"}, part="ffn_config.ffn_act_fn.")
     ffn.fields["activation"] = act.text("name")
-    return mixture(ffn, "moe_num_experts", "ffn_hidden_size", top_k="moe_top_k", activation="activation")
+    moe = mixture(ffn, "moe_num_experts", "ffn_hidden_size", top_k="moe_top_k", activation="activation")
+    return moe._replace(looped=True)
 
 
 def attention_of(c: Config) -> tuple[Heads, Attention]:

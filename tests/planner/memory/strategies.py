@@ -154,6 +154,24 @@ def latent(draw: Draw) -> Fields:
     )
 
 
+def gpt_oss(draw: Draw) -> Fields:
+    window = draw(st.sampled_from((16, 100, 4096)))
+    return wide_heads(draw) | experts(draw) | {"sliding_window": window}
+
+
+def phimoe(draw: Draw) -> Fields:
+    fields = experts(draw) | {"num_experts_per_tok": 2, "attention_bias": draw(st.booleans())}
+    return fields | {"lm_head_bias": draw(st.booleans()), "tie_word_embeddings": False}
+
+
+def gemma4(draw: Draw) -> Fields:
+    """Without inputs of each layer's own and shared keys, which are modelled only."""
+    fields = gemma_windows(draw)
+    fields |= {"global_head_dim": draw(st.sampled_from(HEAD_DIMS)), "attention_k_eq_v": draw(st.booleans())}
+    fields |= {"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "enable_moe_block": draw(st.booleans())}
+    return fields | {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": draw(st.integers(8, 512))}
+
+
 def gpt2(draw: Draw) -> Fields:
     heads, _, head_dim, layers = sizes(draw)
     dropout = draw(st.sampled_from((0.0, 0.1)))
@@ -308,6 +326,9 @@ FAMILIES: dict[str, Callable[[Draw], Fields]] = {
     "deepseek_v2": latent,
     "deepseek_v3": latent,
     "glm4_moe": shared_experts,
+    "gpt_oss": gpt_oss,
+    "phimoe": phimoe,
+    "gemma4_text": gemma4,
 }
 
 

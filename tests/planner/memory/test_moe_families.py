@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from planner.architecture.read import read_architecture
 from planner.estimate import estimate
+from planner.memory.inventory import resolve_setup
+from planner.memory.step import build_step
 from planner.schema import parse_request
 from tests.planner.memory.test_rmsnorm_families import (
     BATCH,
@@ -18,6 +21,7 @@ from tests.planner.memory.test_rmsnorm_families import (
     HIDDEN,
     INPUTS,
     KEYS,
+    KV_HEADS,
     LENGTH,
     LOG_SUM_EXP,
     MLP,
@@ -150,3 +154,65 @@ def test_adapting_a_router_that_fails_is_said() -> None:
     assert any("router" in note for note in estimate(parse_request(request)).notes)
     targets = {"lora": {"target_modules": ["q_proj", "v_proj"]}}
     assert not any("router" in note for note in estimate(parse_request(request | targets)).notes)
+
+
+def power_norm(width: int, rows: int = 1) -> int:
+    """Gemma 4's: late_cast, the mean of squares besides its power, and the weight in float32."""
+    return late_cast(width, rows) + TOKENS * rows * 4 + width // rows * 4
+
+
+GEMMA4: dict[str, Any] = {
+    **{"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "sliding_window": 100},
+    **{"global_head_dim": HEAD_DIM, "num_hidden_layers": 3},
+}
+
+
+def test_gemma4_norms_queries_keys_and_values() -> None:
+    # values are normed without a weight: the float32 input and two numbers a row
+    values = TOKENS * KEYS * 4 + 2 * TOKENS * KV_HEADS * 4
+    norms = 4 * power_norm(HIDDEN) + power_norm(QUERIES, HEADS) + power_norm(KEYS, KV_HEADS) + values
+    assert kept_bytes("gemma4_text", GEMMA4) == norms + INPUTS + flash() + MLP
+
+
+def test_gemma4_without_values_of_their_own_keeps_no_less() -> None:
+    shared = GEMMA4 | {"attention_k_eq_v": True, "layer_types": ["full_attention"] * 3}
+    own = GEMMA4 | {"layer_types": ["full_attention"] * 3}
+    assert kept_bytes("gemma4_text", shared) == kept_bytes("gemma4_text", own)  # both norms save a float32 copy
+
+
+def dbrx_kept_bytes(num_experts: int) -> int:
+    """Bytes that one layer keeps."""
+    model = {
+        **{"model_type": "dbrx", "d_model": HIDDEN, "n_heads": HEADS, "n_layers": 3, "vocab_size": 100},
+        "attn_config": {"kv_n_heads": KV_HEADS, "clip_qkv": 8},
+        "ffn_config": {"ffn_hidden_size": WIDE, "moe_num_experts": num_experts, "moe_top_k": TOP_K},
+    }
+    fields = {"per_device_train_batch_size": BATCH, "max_length": LENGTH, "method": "full", "device": "cpu"}
+    request = parse_request({"model": model, **fields})
+    architecture = read_architecture(model)
+    whole = build_step(request, architecture, resolve_setup(request, architecture), BATCH, LENGTH)
+    kept: int = whole.layers[1].kept
+    return kept
+
+
+def test_dbrx_keeps_as_much_however_many_experts_share_the_tokens() -> None:
+    added = dbrx_kept_bytes(2 * EXPERTS) - dbrx_kept_bytes(EXPERTS)
+    assert added == TOKENS * EXPERTS * 2  # the router's softmax alone
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "phimoe": {"num_local_experts": EXPERTS, "num_experts_per_tok": 2},
+    "deepseek_v2": LATENT | {"topk_method": "group_limited_greedy"},
+    "deepseek_v3": LATENT,
+    "gpt_oss": {"num_local_experts": EXPERTS, "num_experts_per_tok": TOP_K},
+    "gemma4_text": GEMMA4 | {"enable_moe_block": True, "num_experts": EXPERTS, "top_k_experts": TOP_K} | EXPERT_SIZES,
+}
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("model_type", SMALL)
+def test_a_layer_leaves_gradients_and_nothing_else(model_type: str, checkpointing: bool) -> None:
+    """Also where no gradient reaches a part of its graph, as phimoe's draw of the experts."""
+    whole = step(model_type, SMALL[model_type], gradient_checkpointing=checkpointing)
+    left = {category for layer in whole.layers for _, category, _ in layer.tape.gradients}
+    assert left == {"gradients"}

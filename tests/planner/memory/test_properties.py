@@ -224,11 +224,11 @@ def test_quantized_weights_never_take_more_than_16_bit_ones(request: Fields) -> 
 
 
 def num_layers(model: Fields) -> int:
-    return int(model.get("n_layer", model.get("num_hidden_layers")))
+    return int(next(model[name] for name in ("n_layer", "num_hidden_layers", "num_layers") if name in model))
 
 
 def num_heads(model: Fields) -> int:
-    return int(model.get("n_head", model.get("num_attention_heads")))
+    return int(next(model[name] for name in ("n_head", "num_attention_heads", "num_heads") if name in model))
 
 
 @bounded(150)
