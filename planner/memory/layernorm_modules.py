@@ -13,7 +13,7 @@ HIDDEN: Shape = ("hidden",)
 WIDE: Shape = ("intermediate",)
 
 
-def layer_norm(c: Context, x: Value, name: str, width: Shape = HIDDEN, affine: bool = True, bias: bool = True) -> Value:
+def layer_norm(c: Context, x: Value, name: str, width: Shape = HIDDEN, affine: bool = True) -> Value:
     """torch.nn.LayerNorm: native_layer_norm saves its input, the mean and the reciprocal deviation of each row.
 
     CUDA: autocast runs it in float32, and the statistics are float32; on the CPU they have the input's dtype.

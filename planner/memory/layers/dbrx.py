@@ -8,7 +8,8 @@ from planner.memory import head, moe_ops, ops
 from planner.memory.layernorm_modules import layer_norm, loss_of, residual_dropout
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
-from planner.memory.modules import Context, attend, autocast, linear, rotary
+from planner.memory.linear_ops import autocast
+from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.moe_modules import PAIRS
 from planner.memory.tape import Shape, Tape, Value
 
