@@ -19,7 +19,7 @@ from planner.memory.sharding import buffers_at
 from planner.memory.spread import spread_notes
 from planner.memory.states import state_bytes
 from planner.methods.targets import adapts_a_router_that_fails
-from planner.prepare import prepare
+from planner.prepare import Prepared, prepare
 from planner.resolve import Model, check
 from planner.schema import SCHEMA_VERSION, PlanRequest
 from planner.units import format_count, format_gib
@@ -43,6 +43,25 @@ class Memory:
     batch: int
     gpu: GpuRow | None
     host: int
+
+
+def _certainty(request: PlanRequest, prepared: Prepared, static: Static) -> Certainty:
+    """The least certain of the answer's parts.
+
+    On cards, a request that names no stack leaves open whether a quantized base's experts are quantized (transformers 4
+    kept them as linears, 5 keeps stacks that bitsandbytes passes by): only measured runs say how far that is off.
+    """
+    is_open = request.device == "cuda" and not request.names_stack
+    if is_open and request.quantization_settings is not None and _unquantized_experts(static):
+        return "fitted"
+    if request.num_gpus > 1:
+        return "modelled"
+    return activation_certainty(prepared.setup.loss, request.method, prepared.model.architecture)
+
+
+def _unquantized_experts(static: Static) -> int:
+    """Elements of stacks of experts that stay as they are."""
+    return sum(item.elements for item in static.items if ".experts." in item.name and item.role == "other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +109,7 @@ def compute_memory(request: PlanRequest) -> Memory:
         found = moments(static, own_step, accumulating, cublas + ids)
         answers.append((max(found, key=lambda m: m.total), found, static, own_step.on_host))
     peak, found, static, on_host = max(answers, key=lambda answer: answer[0].total)
-    certainty = activation_certainty(setup.loss, request.method, architecture) if request.num_gpus == 1 else "modelled"
+    certainty = _certainty(request, prepared, static)
     band = band_for(request, certainty)
     on_device = device_bytes(peak.total, request.device, band)
     return Memory(
@@ -238,7 +257,7 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
             "name other lora.target_modules"
         )
     quantization = request.quantization_settings
-    experts = sum(i.elements for i in memory.static.items if ".experts." in i.name and i.role == "other")
+    experts = _unquantized_experts(memory.static)
     if quantization is not None and experts:
         notes.append(
             f"transformers 5 keeps {format_count(experts)} parameters of experts as stacks that bitsandbytes does not "

@@ -16,10 +16,10 @@ _ANY = "any"
 def find_band(device: str, devices: str, certainty: str, stack: str) -> BandRow:
     """The band of this kind of request; where it was not told apart, of the nearest wider kind.
 
-    The stack is given up first (that none is named last), then the certainty, then the number of devices.
+    The stack is given up first (that none is named last), then the number of devices, then the certainty.
     """
     stack = stack.partition("@")[0]
-    chain = ((devices, certainty), (devices, _ANY), (_ANY, certainty), (_ANY, _ANY))
+    chain = ((devices, certainty), (_ANY, certainty), (devices, _ANY), (_ANY, _ANY))
     of_stack = chain if stack == UNNAMED else chain[:1]
     for key in (*((*kind, stack) for kind in of_stack), *((*kind, _ANY) for kind in chain)):
         number = _kinds().get((device, *key))

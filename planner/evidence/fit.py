@@ -96,9 +96,15 @@ def coverage(held_out: Iterable[HeldOut], widening: float) -> float | None:
 
 
 def kinds_of(run: BandRunRow) -> tuple[Kind, ...]:
-    """The kinds that a run belongs to, from the widest to its own. On a CPU only the certainty tells runs apart."""
+    """The kinds that a run belongs to, from the widest to its own.
+
+    On a CPU only the certainty tells runs apart. Answers whose reading is open (planner/estimate.py _certainty) are a
+    kind apart: they say nothing of the others.
+    """
     if run.device == "cpu":
         return (ANY, ANY, ANY), (ANY, run.certainty, ANY)
+    if run.stack == UNNAMED and run.certainty == "fitted":
+        return ((ANY, run.certainty, UNNAMED),)
     if run.stack == UNNAMED:
         return (ANY, ANY, UNNAMED), (run.devices, ANY, UNNAMED), (run.devices, run.certainty, UNNAMED)
     return (
@@ -142,6 +148,7 @@ def _quantile(ordered: Weighted, level: float) -> float:
 
 
 def _leave_each_source_out(runs: Sequence[BandRunRow]) -> Iterable[HeldOut]:
+    """Each run beside the fit of the other sources; left out is a run whose kind only its own source has."""
     for source in sorted({run.source for run in runs}):
         rest = [run for run in runs if run.source != source]
         if not rest:
@@ -149,6 +156,8 @@ def _leave_each_source_out(runs: Sequence[BandRunRow]) -> Iterable[HeldOut]:
         known: dict[Kind, Quantiles] = {}
         for run in (run for run in runs if run.source == source):
             chain = _chain(run, kinds_of(run)[-1])
+            if not any(chain[0] in kinds_of(other) for other in rest):
+                continue
             if chain[-1] not in known:
                 known[chain[-1]] = _around_prediction(kind_quantiles(rest, chain), run.device)
             yield HeldOut(run, known[chain[-1]])

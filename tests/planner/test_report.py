@@ -91,8 +91,8 @@ def test_paged_states_are_named_where_they_are_not_held_against_the_card() -> No
         ({"gpu": None, "device": "cpu"}, "meta-llama/Llama-3.2-1B, lora, 1 x 1,024 tokens, on the CPU."),
         ({"gpu": None}, "meta-llama/Llama-3.2-1B, lora, 1 x 1,024 tokens."),
         (
-            {"num_gpus": 4, "parallelism": {"strategy": "ddp"}},
-            "meta-llama/Llama-3.2-1B, lora, 1 x 1,024 tokens, on each of 4 x L4: fits.",
+            {"num_gpus": 4, "parallelism": {"strategy": "ddp"}, "max_length": 128},
+            "meta-llama/Llama-3.2-1B, lora, 1 x 128 tokens, on each of 4 x L4: fits.",
         ),
     ],
 )

@@ -101,6 +101,17 @@ def test_runs_without_a_named_stack_have_kinds_of_their_own() -> None:
     ]
 
 
+def test_answers_whose_reading_is_open_say_nothing_of_the_others() -> None:
+    """They have a kind apart, and without another source of it they are not held against any fit."""
+    certain = noise(30, 0.01, "a", 1, stack="unnamed") + noise(30, 0.01, "b", 2, stack="unnamed")
+    is_open = [run(-1.0, "a", stack="unnamed", certainty="fitted")] * 10
+    found = fit(certain + is_open)
+    assert len(found.held_out) == 60
+    bands = {band.kind: band.quantiles for band in found.bands}
+    assert bands["any", "any", "unnamed"][0] > -0.1
+    assert bands["any", "fitted", "unnamed"][0] <= -1.0
+
+
 def test_cpu_runs_are_told_apart_by_certainty_alone_and_not_drawn_together() -> None:
     exact = [run(k * 1e-6, "own", device="cpu") for k in range(-20, 21)]
     wide = [run(k * 1e-2, "a", device="cpu", certainty="modelled") for k in range(-20, 21)]
