@@ -33,7 +33,7 @@ def ask(values: state.Values) -> tuple[PlanRequest, Answer]:
     """
     try:
         request = state.request_from_values(values)
-        return request, answer(request.model_dump_json())
+        return request, answer(request.model_dump_json(exclude_unset=True))
     except PlannerError:
         raise
     except Exception as error:

@@ -220,7 +220,7 @@ def take_away(request: PlanRequest, plan: Plan, values: Mapping[str, Any]) -> No
     st.code(state.cli_command(request), language="bash", wrap_lines=True)
     st.code(state.link(st.context.url or "", values), language=None, wrap_lines=True)
     with st.container(horizontal=True):
-        _download("Request as JSON", "request.json", request.model_dump_json(indent=2, exclude_none=True))
+        _download("Request as JSON", "request.json", request.model_dump_json(indent=2, exclude_unset=True))
         _download("Answer as JSON", "answer.json", plan.model_dump_json(indent=2))
 
 

@@ -158,7 +158,7 @@ def test_downloads_hold_question_and_answer(page: Page) -> None:
         page.get_by_role("button", name="Answer as JSON").click()
     request = parse_request(json.loads(request_file.value.path().read_text()))
     plan = json.loads(answer_file.value.path().read_text())
-    assert request == parse_request(state.request_from_values({}).model_dump(exclude_none=True))
+    assert request == parse_request(state.request_from_values({}).model_dump(exclude_unset=True))
     assert plan == json.loads(estimate(request).model_dump_json())
 
 
