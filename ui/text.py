@@ -10,7 +10,17 @@ from planner.parallelism import ParallelismSettings
 from planner.schema import PlanRequest
 from planner.units import GB, format_count, format_gib
 
-METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
+METHOD_NAMES = {
+    "full": "full fine-tuning",
+    "lora": "LoRA",
+    "qlora": "QLoRA",
+    "dora": "DoRA",
+    "adalora": "AdaLoRA",
+    "ia3": "(IA)³",
+    "prompt_tuning": "prompt tuning",
+    "prefix_tuning": "prefix tuning",
+    "p_tuning": "p-tuning",
+}
 
 #: A verdict's icon and colour: the word, the shape and the colour say the same.
 VERDICT_MARKS: dict[Verdict, tuple[str, str]] = {

@@ -96,7 +96,7 @@ def test_aliases_are_understood(open_page: Visit) -> None:
         {"max_length": "-5"},
         {"max_length": "1e30"},
         {"max_length": "99999999999999999999999"},
-        {"method": "dora"},
+        {"method": "no-such"},
         {"gradient_checkpointing": "perhaps"},
         {"lora_dropout": "7"},
         {"lora_r": ""},
