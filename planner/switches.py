@@ -16,6 +16,7 @@ class Switches:
     quantized_layers: which linears a quantized base has in few bits: all but the head, only those that LoRA adapts,
     or the head too. expert_modules: experts are linears, which bitsandbytes quantizes, not stacks.
     holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
+    fsdp: FullyShardedDataParallel with its flat parameters (FSDP1), or fully_shard (FSDP2).
     """
 
     full_loss: LossPath = "full"
@@ -23,6 +24,7 @@ class Switches:
     fused_loss: LossPath = "fused"
     quantized_layers: Literal["linears", "adapted", "linears_and_head"] = "linears"
     expert_modules: bool = False
+    fsdp: Literal["flat", "per_parameter"] = "per_parameter"
     holds_4bit_input: bool = False
 
     def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:

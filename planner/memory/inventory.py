@@ -68,6 +68,7 @@ class Setup:
     loss: LossPath = "full"
     storage: Storage | None = None
     quantized_experts: bool = False
+    flat_fsdp: bool = False
     saved: frozenset[Saved] = frozenset()
     train_base: bool = False
     holds_4bit_input: bool = False
@@ -110,6 +111,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         prompts=prompt_shapes(request, architecture),
         saved=saved_modules(architecture, lora.modules_to_save, other_spellings) if lora is not None else frozenset(),
         quantized_experts=quantization is not None and (switches.expert_modules or quantization.is_checkpoint),
+        flat_fsdp=switches.fsdp == "flat",
     )
 
 

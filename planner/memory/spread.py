@@ -5,10 +5,11 @@ from typing import Any
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
 from planner.memory.model_parallel import device_items, parallel_notes
-from planner.memory.sharding import Shares, num_shards, share
+from planner.memory.sharding import Shares, computing, num_shards, share
 from planner.memory.sharding_ddp import copied
 from planner.memory.sharding_deepspeed import zero_shares
 from planner.memory.sharding_fsdp import fsdp_shares
+from planner.memory.tape import ITEMSIZE, Key, Live
 from planner.parallelism import DEEPSPEED, FULLY_SHARDED, data_parallel_size
 from planner.schema import PlanRequest
 
@@ -35,6 +36,22 @@ def left_gradients(request: PlanRequest, num_bytes: Any, kept_size: int, made_si
     if p.strategy == "zero3" or p.offload_params or (p.offload_optimizer and p.strategy == "zero2"):
         return 0 * num_bytes
     return share(num_bytes * kept_size // made_size, num_shards(request))
+
+
+def left_by_hooks(request: PlanRequest, setup: Setup) -> Live:
+    """What FSDP1 keeps of each layer to the end of backward where parameters are frozen and checkpoints reentrant.
+
+    torch 2.4 distributed/fsdp/_runtime_utils.py _register_post_backward_reshard_only_hook: register_multi_grad_hook
+    holds the grad_fn of the layer's input, which in a reentrant recomputation is the AccumulateGrad of the detached
+    hidden states: these and their gradient. Published runs show it (fms-acceleration, Llama-3-8B with LoRA).
+    """
+    reentrant = request.gradient_checkpointing and request.gradient_checkpointing_kwargs.use_reentrant
+    frozen = request.lora_settings is not None
+    if not setup.flat_fsdp or request.parallelism.strategy not in FULLY_SHARDED or not (reentrant and frozen):
+        return Live()
+    size = ITEMSIZE[computing(request, setup).dtype]
+    key: Key = ("hidden states held by FSDP's hooks", "activations", ("B", "S", "hidden"))
+    return Live({key: 2 * size})
 
 
 _MODELLED = {

@@ -29,7 +29,7 @@ from planner.memory.model_parallel import device_dims, device_length, keys_and_v
 from planner.memory.peaks import Peaks
 from planner.memory.reach import executed_blocks
 from planner.memory.sharding import FIRST, LAST, MIDDLE, computing
-from planner.memory.spread import left_gradients
+from planner.memory.spread import left_by_hooks, left_gradients
 from planner.memory.structure import FULL, RECURRENT, SLIDING, AttentionName, Regime, Structure, regime_of
 from planner.memory.tape import ITEMSIZE, Key, Live, Monomial
 from planner.memory.taped import Entry, TapedLayer, TapedModel, tape_layer, tape_model
@@ -94,6 +94,7 @@ class Layer:
     backward_at: Candidate | None
     kind: str = ""
     besides: Live = field(default_factory=Live)
+    left: Live = field(default_factory=Live)
     on_host: Number = 0
 
     def need(self, live: Live) -> None:
@@ -111,6 +112,11 @@ class Layer:
         """What is live of it at one of its peaks."""
         pieces = () if found is None else _pieces(self.part, found)
         return (*pieces, (self.part, self.besides, 1)) if self.besides else pieces
+
+    def leave(self, live: Live) -> None:
+        """This stays to the end of backward as the layer is done."""
+        self.left = live
+        self.gradients = self.gradients + self.part.total(live)
 
     def keep(self, num_bytes: Number) -> None:
         """Of the gradients, what stays when the layer is done."""
@@ -423,7 +429,8 @@ LEFT = Live({("gradients", "gradients", ("layer_gradients",)): 1})
 def counted_layers(runs: Iterable[tuple[Layer, int]], attribute: str) -> list[tuple[Part, Live, int]]:
     """Pieces of a composition: what layers keep, so many times."""
     if attribute == "gradients":
-        return [(layer.part, LEFT, count) for layer, count in runs if count]
+        left = [(layer.part, layer.left, count) for layer, count in runs if count and layer.left]
+        return [*((layer.part, LEFT, count) for layer, count in runs if count), *left]
     return [(layer.part, getattr(layer.tape, attribute), count) for layer, count in runs if count]
 
 
@@ -441,13 +448,14 @@ class Layout:
     """The tapes of a model in order; all of a step but batch and length.
 
     stacks: of each stack, (kind of layer, how many alike follow each other). kept_size, made_size: bytes of an
-    element of a gradient as it is kept and as backward makes it.
+    element of a gradient as it is kept and as backward makes it. left: what else stays as a layer is done.
     """
 
     tape: TapedModel
     stacks: tuple[tuple[tuple[Laid, int], ...], ...]
     kept_size: int
     made_size: int
+    left: Live
 
 
 def build_step(
@@ -479,8 +487,8 @@ def lay_out(
         order |= {(prefixes.index(block.prefix), index): layer for index, layer in layers.items()}
     tape = tape_model(around_layers(base))
     full = request.lora_settings is None
-    sizes_of = (ITEMSIZE[s.dtype if full else s.adapter_dtype] for s in (setup, computed))
-    return Layout(tape, _in_stacks(order, len(tape.entries)), *sizes_of)
+    kept, made = (ITEMSIZE[s.dtype if full else s.adapter_dtype] for s in (setup, computed))
+    return Layout(tape, _in_stacks(order, len(tape.entries)), kept, made, left_by_hooks(request, setup))
 
 
 def _layers_of(block: Block, structure: Structure, dims: Dims, last: int, given_gradient: bool) -> dict[int, Laid]:
@@ -530,6 +538,7 @@ def evaluate(layout: Layout, request: PlanRequest, architecture: Architecture, b
                 if request.parallelism.activation_offloading:
                     layer.offload()
                 layer.keep(left_gradients(request, layer.gradients, layout.kept_size, layout.made_size))
+                layer.leave(layout.left)
         stacks.append([(layers[id(laid)], count) for laid, count in stack])
     return Step(Part(device_dims(request, dims)), layout.tape, stacks)
 

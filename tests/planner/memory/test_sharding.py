@@ -24,7 +24,7 @@ STRATEGIES = ("ddp", "zero1", "zero2", "zero3", "fsdp")
 def plan(strategy: str, num_gpus: int = 4, method: str = "full", num_nodes: int = 1, **fields: Any) -> Plan:
     offloads = {name: fields.pop(name) for name in tuple(fields) if name.startswith("offload")}
     spread = {"num_gpus": num_gpus, "num_nodes": num_nodes, "parallelism": {"strategy": strategy, **offloads}}
-    return estimate(parse_request({"model": MODEL, "method": method, "max_length": 64, **spread, **fields}))
+    return estimate(parse_request({"model": MODEL, "method": method, **{"max_length": 64}, **spread, **fields}))
 
 
 def term(plan: Plan, name: str) -> int:
@@ -112,3 +112,15 @@ def test_many_devices_hold_at_least_a_row_of_each_tensor() -> None:
     rows_of_a = (6 * H + MLP) * LAYERS  # one of sixteen rows, on the first sixteen devices
     assert term(found, "adapters (float32)") > 4 * adapters * LAYERS / 64
     assert term(found, "adapters (float32)") == 4 * (rows_of_a + 16 * (4 * H + 2 * KV + 2 * MLP - H) * LAYERS / 64)
+
+
+def test_flat_fsdp_keeps_hidden_states_and_gradients_of_reentrant_checkpoints() -> None:
+    """A published run of Llama-3-8B: 2 x B x S x hidden x 2 bytes for each of the layers that are done but two."""
+    fields: dict[str, Any] = {"method": "lora", "gradient_checkpointing": True, "per_device_train_batch_size": 8}
+    fields |= {"optim": "adamw_torch", "loss": "fused", "max_length": 4096}
+    reentrant = {"gradient_checkpointing_kwargs": {"use_reentrant": True}}
+    flat, rows = (plan("fsdp", stack=stack, **fields, **reentrant) for stack in ("transformers@4.45", "transformers@5"))
+    kept = term(flat, "hidden states held by FSDP's hooks")
+    one = 2 * 8 * 4096 * H * 2
+    assert kept % one == 0 and kept // one in (LAYERS - 2, LAYERS - 1)
+    assert term(rows, "hidden states held by FSDP's hooks") == 0
