@@ -239,7 +239,7 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
             "recurrent layers run as transformers' own torch code; with the packages that replace it (mamba-ssm, "
             "flash-linear-attention, causal-conv1d) they need less"
         )
-    unreached = sum(i.elements for i in memory.static.items if not i.reached)
+    unreached = sum(i.elements for i in memory.static.items if not i.reached and i.role != "adapter")
     if unreached:
         notes.append(
             f"the batch is text: {format_count(unreached)} parameters for images or sound stay loaded, without "

@@ -18,7 +18,7 @@ def quantize(
     storage: the dtype that the codes are kept in (bnb_4bit_quant_storage); FSDP shards floating ones only.
     """
     from transformers.integrations.bitsandbytes import replace_with_bnb_linear
-    from transformers.quantizers.base import HfQuantizer
+    from transformers.quantizers.base import HfQuantizer, _assign_is_quantized
 
     _keep_quantization_map_real()
     skip = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)  # type: ignore[arg-type]
@@ -28,6 +28,7 @@ def quantize(
         if hasattr(module, "source_cls"):
             _fill(module, linears[name])
     model.is_loaded_in_4bit = True  # type: ignore[assignment]
+    _assign_is_quantized(model)  # type: ignore[no-untyped-call]  # Jamba's forward asks for it
     if upcast:
         _upcast(model)
 

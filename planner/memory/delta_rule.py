@@ -57,7 +57,9 @@ def chunk_gated_delta_rule(c: Context, query: Value, key: Value, value: Value, g
     key = ops.mul(t, key, unsqueezed(c, recurrent_ops.exp(t, to_the_end(c, cum_decay))), "decayed key")
     chunk_decay = recurrent_ops.exp(t, ops.narrow(t, cum_decay, CHUNKS[:3]), "decay of chunks")
     read = [k_cumdecay, intra_chunk_attn, chunk_decay, *([query, key] if query.contiguous else [])]
-    state, core_attn_out = held_by_earlier(c, read, [state, core_attn_out], kept_by_a_chunk(query))
+    state, core_attn_out = held_by_earlier(
+        c, read, [state, core_attn_out], [(shape, "float32") for shape in kept_by_a_chunk(query)]
+    )
     del read
     for _ in range(min(c.structure.loop_passes, 2)):
         core_attn_out, state = one_chunk(

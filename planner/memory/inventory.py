@@ -10,7 +10,7 @@ from typing import Literal
 
 from planner.architecture.blocks import Architecture, Block, Linear, Tensor
 from planner.memory.quantized import Storage, storage_of
-from planner.memory.reach import executed_blocks, reads_text
+from planner.memory.reach import calls_module, executed_blocks, reads_text
 from planner.memory.structure import AdapterKind, stack_adapter_dtype
 from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
@@ -196,7 +196,8 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
         items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
         dtype = setup.adapter_dtype if quantized else stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
-        items += _linear_adapter(name, shape, count, setup, dtype, rank)
+        adapters = _linear_adapter(name, shape, count, setup, dtype, rank)
+        items += adapters if calls_module(name, quantized) else unreached(adapters)
     return items
 
 

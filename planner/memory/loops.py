@@ -25,7 +25,15 @@ class Loop:
 
 def pass_tokens(block: Block) -> int:
     """Tokens that one pass of the block's recurrence takes; 0 where there is none."""
-    return DELTA_CHUNK if block.attention is not None and block.attention.kind == "linear" else 0
+    kind = block.attention.kind if block.attention is not None else None
+    if kind == "mamba" and scans(block):
+        return 1
+    return DELTA_CHUNK if kind == "linear" else 0
+
+
+def scans(block: Block) -> bool:
+    """Mamba 1, with a decay for each channel and state, scans token by token; Mamba 2 has no loop."""
+    return any(t.name.endswith(".A_log") and len(t.shape) == 2 for t in block.tensors)
 
 
 def loop_of(tokens: int, length: int) -> Loop:

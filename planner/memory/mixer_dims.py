@@ -9,10 +9,11 @@ from planner.memory.loops import pass_tokens
 def mixer_dims(block: Block) -> dict[str, Any]:
     """Of a block whose tokens are mixed by a recurrence; none of other blocks."""
     a = block.attention
-    if a is None or a.kind != "linear":
+    if a is None or not pass_tokens(block):
         return {}
     kernel = next(t.shape[-1] for t in block.tensors if t.name.endswith("conv1d.weight"))
-    return {**delta_dims(a), "conv_kernel": kernel, "pass_tokens": pass_tokens(block)}
+    sizes = delta_dims(a) if a.kind == "linear" else scan_dims(block)
+    return {**sizes, "conv_kernel": kernel, "pass_tokens": pass_tokens(block)}
 
 
 def delta_dims(a: Attention) -> dict[str, Any]:
@@ -25,6 +26,18 @@ def delta_dims(a: Attention) -> dict[str, Any]:
         "v_dim": a.v_head_dim,
         "conv_width": 2 * keys + values,
         "qkvz_width": 2 * keys + 2 * values,
+    }
+
+
+def scan_dims(block: Block) -> dict[str, Any]:
+    """Of Mamba's mixer."""
+    inner, state = next(t.shape for t in block.tensors if t.name.endswith(".A_log"))
+    linears = {linear.leaf: linear for linear in block.linears}
+    return {
+        "inner": inner,
+        "state": state,
+        "dt_rank": linears["dt_proj"].in_features,
+        "x_width": linears["x_proj"].out_features,
     }
 
 

@@ -25,11 +25,11 @@ def causal_conv1d(c: Context, x: Value, name: str, channels: str, bias: bool) ->
     return out
 
 
-def held_by_earlier(c: Context, read: list[Value], made: list[Value], kept: list[Shape]) -> list[Value]:
+def held_by_earlier(c: Context, read: list[Value], made: list[Value], kept: list[tuple[Shape, str]]) -> list[Value]:
     """What all passes of a loop over the sequence but the last two keep: they need no more than those do.
 
     Only the last two are run on the tape, the first that backward comes to, where it holds most. read: what each pass
-    saves a slice of; made: what a pass hands on to the next; kept: what it makes and saves, in float32. Returns what
+    saves a slice of; made: what a pass hands on to the next; kept: what it makes and saves, with dtypes. Returns what
     is made as the last two get it.
     """
     t, number = c.tape, len(read)
@@ -39,6 +39,6 @@ def held_by_earlier(c: Context, read: list[Value], made: list[Value], kept: list
     def backward(*grads_and_saved: Value) -> ops.Grads:
         return (None,) * number
 
-    held = [t.allocate(shape, "float32", "state of each pass") for shape in kept]
+    held = [t.allocate(shape, dtype, "state of each pass") for shape, dtype in kept]
     handed = [t.op("view", value.shape, value.dtype, read, backward, view=value) for value in made[1:]]
     return [t.op("recurrent state", made[0].shape, made[0].dtype, read, backward, [*read, *held]), *handed]

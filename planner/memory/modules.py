@@ -26,7 +26,7 @@ class Context:
         self.tape, self.structure = tape, structure
         tape.autocast = structure.autocast
         tape.observed = structure.device == "cpu"
-        self.hidden_dtype = structure.kept_dtype
+        self.hidden_dtype = self.stream_dtype = structure.kept_dtype
         self.cos = tape.external((1, "S", "rotary_dim"), self.hidden_dtype)
         self.tables: list[Value] = []
         self.forward_only: list[Value] = []

@@ -22,13 +22,15 @@ Gate = Callable[[Context, Value], Value]
 # -- router ----------------------------------------------------------------------------------------------------------
 
 
-def router(c: Context, hidden_states: Value, norm: bool, keep_dtype: bool) -> tuple[Value, Value, Value]:
+def router(
+    c: Context, hidden_states: Value, norm: bool, keep_dtype: bool, name: str = GATE
+) -> tuple[Value, Value, Value]:
     """MixtralTopKRouter.forward and Qwen3MoeTopKRouter.forward, in PEFT's ParamWrapper where the router is adapted.
 
     norm: the chosen probabilities are made to add up to one; keep_dtype: they take the logits' dtype.
     """
     t = c.tape
-    weight = router_weight(c)
+    weight = router_weight(c, name)
     router_logits = dense(t, hidden_states, weight, None, ("experts",))
     router_probs = ops.softmax(t, router_logits, "float32")
     router_top_value, router_indices = moe_ops.topk(t, router_probs, PAIRS)
@@ -39,15 +41,15 @@ def router(c: Context, hidden_states: Value, norm: bool, keep_dtype: bool) -> tu
     return router_logits, router_top_value, router_indices
 
 
-def router_weight(c: Context) -> Value:
+def router_weight(c: Context, name: str = GATE) -> Value:
     """The router's weight; with an adapter the sum of it and the product of the factors (Linear.get_delta_weight)."""
     t, s = c.tape, c.structure
     shape: Shape = ("experts", *HIDDEN)
-    weight = c.parameter(GATE, shape)
-    if GATE not in s.adapted:
+    weight = c.parameter(name, shape)
+    if name not in s.adapted:
         return weight
-    a = c.parameter(f"{GATE}.lora_A", ("r", *HIDDEN), True, s.stack_adapter_dtype)
-    b = c.parameter(f"{GATE}.lora_B", ("experts", "r"), True, s.stack_adapter_dtype)
+    a = c.parameter(f"{name}.lora_A", ("r", *HIDDEN), True, s.stack_adapter_dtype)
+    b = c.parameter(f"{name}.lora_B", ("experts", "r"), True, s.stack_adapter_dtype)
     if t.autocast:
         a, b = autocast(t, a), autocast(t, b)
     delta = ops.scale(t, ops.matmul(t, b, a, shape, "router delta"), "router delta")

@@ -20,3 +20,11 @@ def _takes_text(block: Block) -> bool:
 def reads_text(name: str) -> bool:
     """Whether a part stands on the path of the text, by its name."""
     return not any(word in name for word in _OTHER_SENSES)
+
+
+def calls_module(linear: str, quantized: bool) -> bool:
+    """Whether the forward calls this linear: Mamba's multiplies with the weight of dt_proj, past its adapter.
+
+    A quantized one it has to call (transformers 5.23 JambaMambaMixer.forward).
+    """
+    return quantized or not linear.endswith(".dt_proj")

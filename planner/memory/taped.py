@@ -78,7 +78,8 @@ def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     """Run one layer forward and backward on a tape."""
     t = Tape("forward", s.gradients_exist)
     c = Context(t, s)
-    hidden, _ = t.boundary(("B", "S", "hidden"), c.hidden_dtype, s.input_requires_grad, "layer input")
+    c.stream_dtype = getattr(family, "STREAM_DTYPE", c.hidden_dtype)
+    hidden, _ = t.boundary(("B", "S", "hidden"), c.stream_dtype, s.input_requires_grad, "layer input")
     given = family.given(c) if s.block.shares else {}
     out, handed = _run_forward(t, c, family.layer, hidden, given)
     del hidden
@@ -156,6 +157,7 @@ def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
     between = getattr(family, "BETWEEN", ())
     t.tied, t.uses_of_tied = "head.weight" if s.tied else "embed_tokens.weight", 1 + len(between) + s.tied
     c = Context(t, s)
+    c.stream_dtype = getattr(family, "STREAM_DTYPE", c.hidden_dtype)
     starts = [_start(t, c, family.embed(c))]
     for enter in between:
         starts.append(_start(t, c, *enter(c, _last_hidden_states(t, c, starts[-1]))))
@@ -209,7 +211,7 @@ def _start(t: Tape, c: Context, embedded: Value, shared: Handed | None = None) -
 def _last_hidden_states(t: Tape, c: Context, start: _Start) -> Value:
     """The output of a stack, which what follows gets as its only reference."""
     wanted = c.structure.input_requires_grad
-    hidden, start.received = t.boundary(("B", "S", "hidden"), c.hidden_dtype, wanted, "last hidden states")
+    hidden, start.received = t.boundary(("B", "S", "hidden"), c.stream_dtype, wanted, "last hidden states")
     return hidden
 
 

@@ -63,6 +63,8 @@ FAMILIES = {
     "mt5": "t5",
     "internlm3": "llama",
     "qwen3_next": "qwen3_next",
+    "mamba": "mamba",
+    "jamba": "jamba",
     "qwen3_5": "qwen3_5",
     "qwen3_5_moe": "qwen3_5",
 }
@@ -73,6 +75,9 @@ TEXT_MODELS = {"gemma3": "gemma3_text"}
 
 #: Families whose code is not in transformers 5.23, with layers like another family's.
 LIKE = {"internlm2": "llama", "kimi_k2": "deepseek_v3"}
+
+#: Families whose loop over single tokens is taken from its last passes, with approximations around it.
+MODELLED = frozenset({"mamba", "jamba"})
 
 GENERIC = "generic"
 
@@ -114,5 +119,5 @@ EXACT_METHODS = ("full", "lora", "qlora", "dora", "ia3")
 
 def activation_certainty(loss: LossPath, method: Method, architecture: Architecture) -> Certainty:
     """How sure the activations are: exact where all the code that runs is mirrored, modelled elsewhere."""
-    mirrored = layer_family(architecture) != GENERIC and architecture.model_type not in LIKE
+    mirrored = layer_family(architecture) != GENERIC and architecture.model_type not in MODELLED.union(LIKE)
     return "exact" if mirrored and loss in EXACT_LOSSES and method in EXACT_METHODS else "modelled"

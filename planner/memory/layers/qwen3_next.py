@@ -123,23 +123,13 @@ def sparse_moe_block(c: Context, hidden_states: Value) -> Value:
 def routed_and_shared(c: Context, hidden_states: Value, norm: bool) -> Value:
     """The chosen experts, and one for all tokens with a gate of its own."""
     t = c.tape
-    shared_expert_output = shared_expert(c, hidden_states)
+    shared_expert_output = llama.gated_mlp(c, hidden_states, "mlp.shared_expert", ("shared_intermediate",))
     router_logits, routing_weights, selected_experts = moe_modules.router(c, hidden_states, norm, keep_dtype=True)
     expert_output = moe_modules.experts(c, hidden_states, selected_experts, routing_weights)
     gate = ops.unary(t, linear(c, hidden_states, "mlp.shared_expert_gate", (1,), HIDDEN), "sigmoid", saves_output=True)
     shared_expert_output = ops.mul(t, gate, shared_expert_output, "gated shared expert", hidden_states.shape)
     expert_output = ops.add(t, expert_output, shared_expert_output, "experts' output")
     return expert_output
-
-
-def shared_expert(c: Context, x: Value) -> Value:
-    """Qwen3NextMLP.forward of the shared expert."""
-    t, wide = c.tape, ("shared_intermediate",)
-    gate = ops.unary(t, linear(c, x, "mlp.shared_expert.gate_proj", wide, HIDDEN), "act_fn")
-    up = linear(c, x, "mlp.shared_expert.up_proj", wide, HIDDEN)
-    product = ops.mul(t, gate, up, "act*up")
-    del gate, up
-    return linear(c, product, "mlp.shared_expert.down_proj", HIDDEN, wide)
 
 
 def embed(c: Context) -> Value:

@@ -47,6 +47,12 @@ EYE = {
 MODELS: dict[str, dict[str, Any]] = {
     "qwen3_next": {**TEXT, **DELTA, **EXPERTS},
     "qwen3_5": {"text_config": {**TEXT, **DELTA}, "vision_config": EYE},
+    "mamba": {"vocab_size": 300, "hidden_size": HIDDEN, "num_hidden_layers": 3, "state_size": 8, "time_step_rank": 6},
+    "jamba": {
+        **TEXT,
+        **{"num_experts": 4, "num_experts_per_tok": 2, "attn_layer_period": 4, "attn_layer_offset": 2},
+        **{"expert_layer_period": 2, "expert_layer_offset": 1, "mamba_d_state": 8, "mamba_dt_rank": 6},
+    },
     "qwen3_5_moe": {"text_config": {**TEXT, **DELTA, **EXPERTS}, "vision_config": EYE},
 }
 
@@ -115,3 +121,35 @@ def test_a_plan_equals_real_steps(model_type: str, method: str, settings: dict[s
     assert found.weights_bytes == measured.weights_bytes
     assert found.steady_bytes == measured.steady_bytes
     assert found.peak_bytes == pytest.approx(measured.peak_bytes, rel=5e-4)
+
+
+SCANS = [("mamba", "full", {}), ("jamba", "lora", {}), ("jamba", "qlora", {"gradient_checkpointing": True})]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("model_type", "method", "settings"), SCANS, ids=lambda x: x if isinstance(x, str) else "")
+def test_a_scan_over_tokens_is_modelled_within_one_percent(
+    model_type: str, method: str, settings: dict[str, Any]
+) -> None:
+    pytest.importorskip("torch", reason="needs the extra `profiler`")
+    from profiler.measure import measure
+
+    asked = request(model_type, method, max_length=48, **settings)
+    found, measured = estimate(asked), measure(asked)
+    assert found.certainty == "modelled"
+    assert found.weights_bytes == measured.weights_bytes
+    assert found.steady_bytes == measured.steady_bytes
+    assert found.peak_bytes == pytest.approx(measured.peak_bytes, rel=1e-2)
+
+
+def test_an_adapter_that_the_forward_goes_past_gets_no_states() -> None:
+    targets = {"lora": {"r": 4, "target_modules": ["dt_proj"]}}
+    assert estimate(request("jamba", "lora", **targets)).optimizer_bytes == 0
+
+
+def test_the_note_says_which_code_is_planned() -> None:
+    assert any("causal-conv1d" in note for note in estimate(request("mamba")).notes)
+    assert not any(
+        "causal-conv1d" in note
+        for note in estimate(parse_request({"model": {"model_type": "llama"}, "method": "full"})).notes
+    )
