@@ -54,7 +54,7 @@ def _show(published: Sequence[Evidence], own: Sequence[Evidence], groups: Sequen
 
 def _state_of_band(found: Sequence[Evidence]) -> str:
     shown = {one.id for one in found}
-    kept = (run for run in list_band_runs() if run.id in shown and run.stack != UNNAMED)
+    kept = (run for run in list_band_runs() if run.id in shown and (run.device == "cpu" or run.stack != UNNAMED))
     count = moved(kept, band_runs(found))
     if not count:
         return "the band was fitted to these estimates"
