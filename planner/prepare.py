@@ -9,9 +9,10 @@ from typing import Any
 
 from planner.memory.dims import Number
 from planner.memory.inventory import Setup, inventory, resolve_setup
+from planner.memory.layout import Layout, evaluate, lay_out, representative
 from planner.memory.moments import Static, static_bytes
 from planner.memory.pipeline import Stage, stage_items, stages_of
-from planner.memory.step import Layout, Step, evaluate, lay_out, representative
+from planner.memory.step import Step
 from planner.memory.structure import Regime, regime_of
 from planner.resolve import Model, load_model
 from planner.schema import PlanRequest

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from planner.memory import ops
+from planner.memory.graph import Value
 from planner.memory.linear_ops import dense, dropout
+from planner.memory.live import Shape
 from planner.memory.structure import Structure
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 
 class Context(Protocol):

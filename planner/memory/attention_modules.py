@@ -5,9 +5,11 @@ A [B, heads, S, head_dim] tensor is `contiguous` where it is laid out so, and no
 """
 
 from planner.memory import linear_ops, modules, ops
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import dropout
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 
 def split_heads(c: Context, x: Value, shape: Shape, unrotated_key: bool = False) -> Value:

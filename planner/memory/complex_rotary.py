@@ -1,8 +1,10 @@
 """Rotary positions as complex numbers on a tape (transformers 5.23 models/deepseek_v2 and llama4)."""
 
 from planner.memory import ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 HALF = "half_rotary_dim"
 

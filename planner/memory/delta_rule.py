@@ -4,10 +4,11 @@ It is what runs without the package flash-linear-attention (fla).
 """
 
 from planner.memory import ops, recurrent_ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.loops import DELTA_CHUNK
 from planner.memory.mixer_modules import held_by_earlier
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Value
 
 CHUNK = DELTA_CHUNK
 QUERIES: Shape = ("B", "value_heads", "S", "k_dim")

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from planner.architecture.blocks import Architecture, Block, Moe, Tensor
+from planner.memory.live import Monomial
 from planner.memory.reach import executed_blocks
 from planner.memory.structure import BlockShape, Roles
-from planner.memory.tape import Monomial
 
 #: A whole number, or a numpy array of them.
 Number = Any

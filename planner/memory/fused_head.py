@@ -6,8 +6,10 @@ SFTTrainer's compute_loss calls. On CUDA Triton folds a tile in place; elsewhere
 
 from planner.memory import ops
 from planner.memory.dims import TILE_COLUMNS
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 #: Tokens that are scored: each but the last of a sequence has a next one.
 SCORED: Shape = ("loss_tokens",)

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from planner.memory import losses, ops
 from planner.memory.fused_head import tiled_head_loss
+from planner.memory.graph import Value
 from planner.memory.linear_ops import dense
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Value
 from planner.switches import LossPath
 
 HIDDEN: Shape = ("hidden",)

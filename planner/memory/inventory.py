@@ -9,10 +9,10 @@ from math import prod
 from typing import Literal
 
 from planner.architecture.blocks import Architecture, Block, Linear, Tensor
+from planner.memory.live import ITEMSIZE
 from planner.memory.quantized import Storage, storage_of
 from planner.memory.reach import calls_module, executed_blocks, reads_text
 from planner.memory.structure import AdapterKind, stack_adapter_dtype
-from planner.memory.tape import ITEMSIZE
 from planner.methods.experts import adapter_shapes
 from planner.methods.ia3 import ia3_names
 from planner.methods.prompts import Shapes, prompt_shapes

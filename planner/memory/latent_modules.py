@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from planner.memory import attention_modules, ops
+from planner.memory.graph import Value
 from planner.memory.layers.parts import HIDDEN, QUERIES
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear, rms_norm
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 ROPE = "rotary_dim"
 NOPE = "rest_dim"

@@ -6,8 +6,10 @@ GPT-2, GPT-NeoX, OPT, BLOOM, Falcon and Phi (transformers 5.23) put their layers
 from collections.abc import Callable
 
 from planner.memory import head, linear_ops, ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 HIDDEN: Shape = ("hidden",)
 WIDE: Shape = ("intermediate",)

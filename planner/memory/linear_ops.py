@@ -1,7 +1,9 @@
 """Matrix products on a tape, as torch.nn.functional.linear and autocast make them."""
 
 from planner.memory import ops
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.graph import Value
+from planner.memory.live import Shape
+from planner.memory.tape import Tape
 
 
 def matmul_linear(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> Value:

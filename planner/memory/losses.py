@@ -4,9 +4,10 @@ Each stands for one stack's code; planner/switches.py names them, data/stacks.cs
 """
 
 from planner.memory import ops
+from planner.memory.graph import Value
 from planner.memory.linear_ops import dense
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Value
 
 #: torchtune's num_output_chunks (torchtune 0.7 modules/loss/cross_entropy_loss.py).
 NUM_CHUNKS = 8

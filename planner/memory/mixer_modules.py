@@ -1,8 +1,9 @@
 """What mixers of state-space and linear-attention layers share: the causal convolution, the loop over chunks."""
 
 from planner.memory import ops, recurrent_ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Value
 
 
 def without_padding(c: Context, hidden_states: Value) -> Value:

@@ -14,7 +14,7 @@ from math import prod
 from planner.architecture.blocks import Architecture
 from planner.memory.dims import Dims, Number
 from planner.memory.inventory import Item
-from planner.memory.tape import ITEMSIZE, Live
+from planner.memory.live import ITEMSIZE, Live
 from planner.schema import PlanRequest
 
 #: Symbols that tensor parallel divides.

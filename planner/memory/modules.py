@@ -6,10 +6,12 @@ as they do there.
 
 from planner.memory import ops
 from planner.memory.adapters import adapted
+from planner.memory.graph import Value
 from planner.memory.linear_ops import autocast, dense, matmul_linear
+from planner.memory.live import Shape
 from planner.memory.quantized_linear import quantized_linear
 from planner.memory.structure import Structure
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 TOKENS: Shape = ("B", "S")
 

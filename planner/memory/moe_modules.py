@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from planner.memory import moe_ops, ops
+from planner.memory.graph import Value
 from planner.memory.linear_ops import autocast, dense
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Value
 
 HIDDEN: Shape = ("hidden",)
 PAIRS: Shape = ("B", "S", "top_k")

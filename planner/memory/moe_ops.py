@@ -1,7 +1,9 @@
 """Operators of mixtures of experts on a tape: selection by index, top-k, grouped and batched products of stacks."""
 
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.ops import Grads, to
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 
 def gather(t: Tape, x: Value, index: Value, shape: Shape, label: str) -> Value:

@@ -4,10 +4,11 @@ Router logits are made in float32; what only decides which experts are chosen is
 """
 
 from planner.memory import moe_ops, ops
+from planner.memory.graph import Value
 from planner.memory.linear_ops import dense
+from planner.memory.live import Shape
 from planner.memory.modules import Context
 from planner.memory.moe_modules import PAIRS, router_weight
-from planner.memory.tape import Shape, Value
 
 SCORES: Shape = ("B", "S", "experts")
 GROUPS: Shape = ("B", "S", "expert_groups")

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from planner.answer import CATEGORIES, Category, Phase, PhaseBytes, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
+from planner.memory.live import ITEMSIZE
 from planner.memory.sharding import Buffer, buffers_at
 from planner.memory.spread import shares_of
 from planner.memory.states import StateBytes, gradient_bytes, state_bytes, step_workspace_bytes
 from planner.memory.step import Composition, Step
-from planner.memory.tape import ITEMSIZE
 from planner.memory.terms import weight_terms
 from planner.optimizers import OPTIMIZERS, Optimizer
 from planner.schema import PlanRequest

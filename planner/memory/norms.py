@@ -1,8 +1,9 @@
 """RMSNorms that differ from Llama's: where the weight is applied, and in which dtype."""
 
 from planner.memory import ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.tape import Shape, Value
 
 
 def unit_offset_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:

@@ -7,7 +7,9 @@ expression are held in locals until it returns, as C++ temporaries are until the
 
 from collections.abc import Callable, Sequence
 
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.graph import Value
+from planner.memory.live import Shape
+from planner.memory.tape import Tape
 
 Grads = tuple[Value | None, ...]
 BackwardFunction = Callable[..., Grads]

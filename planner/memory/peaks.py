@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from planner.memory.dims import Number, larger
-from planner.memory.tape import Key, Live, Monomial, Section
+from planner.memory.live import Key, Live, Monomial, Section
 
 #: (index into monomials, change of the coefficient) pairs from one maximum to the next.
 Change = tuple[tuple[int, int], ...]

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.memory.dims import Number
+from planner.memory.evaluated import Layer, Runs
 from planner.memory.inventory import Item
-from planner.memory.step import Composition, Layer, Runs, Step, counted_layers
-from planner.memory.tape import ITEMSIZE, Live
+from planner.memory.live import ITEMSIZE, Live
+from planner.memory.step import Composition, Step, counted_layers
 from planner.schema import PlanRequest
 
 Role = Literal["whole", "first", "last"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from planner.memory.tape import ITEMSIZE
+from planner.memory.live import ITEMSIZE
 from planner.schema import QuantizationSettings
 
 BLOCK_4BIT = 64

@@ -3,8 +3,10 @@
 from typing import Protocol
 
 from planner.memory import ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.structure import Structure
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 
 class Context(Protocol):

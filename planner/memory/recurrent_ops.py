@@ -3,8 +3,10 @@
 What each saves and allocates backward is that of torch 2.13's derivatives.yaml and FunctionsManual.cpp.
 """
 
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.ops import Grads, same
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 
 def pad(t: Tape, x: Value, shape: Shape) -> Value:

@@ -6,8 +6,9 @@ The torch code that runs without the packages mamba-ssm, causal-conv1d and mamba
 from collections.abc import Callable
 
 from planner.memory import mixer_modules, ops, recurrent_ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 HIDDEN: Shape = ("hidden",)
 INNER: Shape = ("inner",)

@@ -12,9 +12,9 @@ from typing import Any
 from planner.answer import Category, Certainty, Phase
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup, block_items
+from planner.memory.live import ITEMSIZE
 from planner.memory.model_parallel import device_items
 from planner.memory.reach import executed_blocks
-from planner.memory.tape import ITEMSIZE
 from planner.parallelism import data_parallel_size
 from planner.schema import PlanRequest
 

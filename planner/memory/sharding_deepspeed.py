@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from planner.memory.inventory import Item, Setup
+from planner.memory.live import ITEMSIZE
 from planner.memory.sharding import (
     ALWAYS,
     EMBEDDING,
@@ -23,7 +24,6 @@ from planner.memory.sharding import (
 )
 from planner.memory.sharding_host import on_device, weights_on_host
 from planner.memory.states import state_bytes
-from planner.memory.tape import ITEMSIZE
 from planner.optimizers import OPTIMIZERS
 from planner.schema import PlanRequest
 

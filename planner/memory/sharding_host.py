@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from planner.memory.inventory import Item, Setup
+from planner.memory.live import ITEMSIZE
 from planner.memory.sharding import share
 from planner.memory.states import gradient_bytes, state_bytes
-from planner.memory.tape import ITEMSIZE
 from planner.optimizers import OPTIMIZERS
 from planner.schema import PlanRequest
 

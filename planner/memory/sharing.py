@@ -6,8 +6,10 @@ that later layers have left is there when its backward begins. The first layer t
 
 from collections.abc import Callable, Sequence
 
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.structure import Structure
-from planner.memory.tape import Shape, Tape, Value, receiver
+from planner.memory.tape import Tape, receiver
 
 #: Values by name, as a layer gets them and hands them on.
 Handed = dict[str, Value]

@@ -4,12 +4,12 @@ from typing import Any
 
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
+from planner.memory.live import ITEMSIZE, Key, Live
 from planner.memory.model_parallel import device_items, parallel_notes
 from planner.memory.sharding import Shares, computing, num_shards, share
 from planner.memory.sharding_ddp import copied
 from planner.memory.sharding_deepspeed import zero_shares
 from planner.memory.sharding_fsdp import fsdp_shares
-from planner.memory.tape import ITEMSIZE, Key, Live
 from planner.parallelism import DEEPSPEED, FULLY_SHARDED, data_parallel_size
 from planner.schema import PlanRequest
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import prod
 
 from planner.memory.inventory import Item
-from planner.memory.tape import ITEMSIZE
+from planner.memory.live import ITEMSIZE
 from planner.optimizers import Optimizer
 
 #: bitsandbytes keeps tensors of fewer elements in 32 bits (optim/optimizer.py, min_8bit_size).

@@ -7,11 +7,13 @@ from types import ModuleType
 from typing import Any
 
 from planner.memory import sharing
+from planner.memory.graph import Node, Value
+from planner.memory.live import Key, Live
 from planner.memory.modules import Context
 from planner.memory.peaks import Peaks
 from planner.memory.sharing import Handed
 from planner.memory.structure import Structure
-from planner.memory.tape import Key, Live, Node, Tape, Value
+from planner.memory.tape import Tape
 from planner.memory.watched import Shared
 
 

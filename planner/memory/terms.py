@@ -6,12 +6,13 @@ from functools import lru_cache
 from planner.answer import Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.dims import DIVISORS
+from planner.memory.evaluated import Part
 from planner.memory.inventory import Item, Setup
+from planner.memory.live import ITEMSIZE, Key, Monomial
 from planner.memory.quantized import Storage
 from planner.memory.sharding import share
 from planner.memory.states import StateBytes
-from planner.memory.step import Composition, Part
-from planner.memory.tape import ITEMSIZE, Key, Monomial
+from planner.memory.step import Composition
 from planner.optimizers import Optimizer
 
 TORCH = "torch 2.13 derivatives.yaml"

@@ -5,6 +5,7 @@ Each half ends in a norm, tokens attend both ways, and the loss is that of a cau
 
 from planner.memory import head, ops
 from planner.memory.attention_modules import attend, split_heads
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import (
     HIDDEN,
     WIDE,
@@ -16,8 +17,8 @@ from planner.memory.layernorm_modules import (
     residual_dropout,
     table_embedding,
 )
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 TOKENS: Shape = ("B", "S", "hidden")
 HEADS: Shape = ("B", "heads", "S", "head_dim")

@@ -11,10 +11,12 @@ from planner.memory.attention_modules import (
     returned_weights,
     softmax,
 )
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import HIDDEN, WIDE, dropout, layer_norm, norm_and_loss, residual_dropout
 from planner.memory.linear_ops import autocast
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 HEADS: Shape = ("B", "heads", "S", "head_dim")
 SCORES: Shape = ("B", "heads", "S", "S")

@@ -1,11 +1,12 @@
 """Cohere, Command R (transformers 5.23 models/cohere, cohere2): one norm, parallel halves, rotation in float32."""
 
 from planner.memory import head, masks, ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.norms import cohere_layer_norm
-from planner.memory.tape import Shape, Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

@@ -5,13 +5,15 @@ chosen and has the same share of the tokens, rounded up: the sum over experts is
 """
 
 from planner.memory import head, moe_ops, ops
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import layer_norm, loss_of, residual_dropout
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
 from planner.memory.linear_ops import autocast
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.moe_modules import PAIRS
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 ROWS: Shape = (*PAIRS, "per_expert")
 EXPERT: Shape = ("intermediate", "hidden")

@@ -1,10 +1,10 @@
 """DeepSeek-V2 (transformers 5.23 models/deepseek_v2): latent attention rotated as complex numbers, softmax router."""
 
 from planner.memory import complex_rotary, head, latent_modules, moe_routers
+from planner.memory.graph import Value
 from planner.memory.layers import deepseek_v3, llama
 from planner.memory.layers.parts import pre_norm_layer
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 loss = llama.loss
 

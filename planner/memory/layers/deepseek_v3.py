@@ -1,11 +1,11 @@
 """DeepSeek-V3 (transformers 5.23 models/deepseek_v3): multi-head latent attention, experts chosen by groups."""
 
 from planner.memory import latent_modules, moe_modules, moe_routers, ops
+from planner.memory.graph import Value
 from planner.memory.latent_modules import ROPE
 from planner.memory.layers import llama
 from planner.memory.layers.parts import pre_norm_layer
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 embed = llama.embed
 loss = llama.loss

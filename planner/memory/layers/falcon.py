@@ -14,6 +14,7 @@ from planner.memory.attention_modules import (
     returned_weights,
     transposed,
 )
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import (
     HIDDEN,
     WIDE,
@@ -22,8 +23,9 @@ from planner.memory.layernorm_modules import (
     layer_norm,
     norm_and_loss,
 )
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear, rotary
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 HEADS: Shape = ("B", "heads", "S", "head_dim")
 KEYS: Shape = ("B", "kv_heads", "S", "head_dim")

@@ -1,11 +1,11 @@
 """Gemma (transformers 5.23 models/gemma): scaled embeddings and norms whose ``1 + weight`` is applied in float32."""
 
 from planner.memory import head
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import pre_norm_layer
 from planner.memory.modules import Context
 from planner.memory.norms import unit_offset_rms_norm
-from planner.memory.tape import Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

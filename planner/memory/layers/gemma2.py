@@ -1,11 +1,11 @@
 """Gemma 2 (transformers 5.23 models/gemma2): four norms a layer, alternating windows, soft-capped scores and logits."""
 
 from planner.memory import head, masks, ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer
 from planner.memory.modules import Context, attend, linear, rotary, softcapped
 from planner.memory.norms import unit_offset_rms_norm
-from planner.memory.tape import Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

@@ -1,11 +1,11 @@
 """Gemma 3, text (transformers 5.23 models/gemma3): Gemma 2's layer with norms on queries and keys, without a cap."""
 
 from planner.memory import head, masks, ops
+from planner.memory.graph import Value
 from planner.memory.layers import gemma2, llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer
 from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.norms import unit_offset_rms_norm
-from planner.memory.tape import Value
 
 loss = gemma2.loss
 

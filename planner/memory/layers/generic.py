@@ -6,9 +6,10 @@ steps of their projections' width. Plans say so in their certainty.
 """
 
 from planner.memory import head, ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rms_norm
 from planner.memory.structure import Roles
-from planner.memory.tape import Shape, Value
 
 HIDDEN: Shape = ("hidden",)
 

@@ -1,10 +1,10 @@
 """GLM (transformers 5.23 models/glm): Llama's layer, pairs of neighbours rotated in a part of each head, fused MLP."""
 
 from planner.memory import head, ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama, phi3
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
 from planner.memory.modules import Context, attend, linear, rotary
-from planner.memory.tape import Value
 
 loss = llama.loss
 

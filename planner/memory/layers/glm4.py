@@ -1,9 +1,9 @@
 """GLM-4 0414 (transformers 5.23 models/glm4): GLM's layer with a norm after each half too."""
 
 from planner.memory import ops
+from planner.memory.graph import Value
 from planner.memory.layers import glm, llama, phi3
 from planner.memory.modules import Context, rms_norm
-from planner.memory.tape import Value
 
 embed = glm.embed
 loss = llama.loss

@@ -1,10 +1,11 @@
 """GLM-4.5 (transformers 5.23 models/glm4_moe): a part of each head rotated, DeepSeek-V3's experts."""
 
 from planner.memory import moe_routers, ops
+from planner.memory.graph import Value
 from planner.memory.layers import deepseek_v3, glm, llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rms_norm
-from planner.memory.tape import Shape, Value
 
 embed = llama.embed
 loss = llama.loss

@@ -2,6 +2,7 @@
 
 from planner.memory import head, ops
 from planner.memory.attention_modules import attend, split_heads
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import (
     HIDDEN,
     WIDE,
@@ -13,8 +14,8 @@ from planner.memory.layernorm_modules import (
     position_embedding,
     residual_dropout,
 )
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 TOKENS: Shape = ("B", "S", "hidden")
 HEADS: Shape = ("B", "heads", "S", "head_dim")

@@ -12,10 +12,11 @@ from planner.memory.attention_modules import (
     split_heads,
     transposed,
 )
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import HIDDEN, dropout, layer_norm, norm_and_loss, residual_dropout
 from planner.memory.layers import gpt2
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 TOKENS: Shape = ("B", "S", "hidden")
 HEADS: Shape = ("B", "heads", "S", "head_dim")

@@ -2,6 +2,7 @@
 
 from planner.memory import head, ops
 from planner.memory.attention_modules import attend, partly_rotated, split_heads
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import (
     HIDDEN,
     WIDE,
@@ -11,8 +12,8 @@ from planner.memory.layernorm_modules import (
     norm_and_loss,
     residual_dropout,
 )
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 HEADS: Shape = ("B", "heads", "S", "head_dim")
 FUSED: Shape = ("B", "heads", "S", 3, "head_dim")

@@ -14,6 +14,7 @@ from planner.memory.attention_modules import (
     split_heads,
     transposed,
 )
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import (
     HIDDEN,
     WIDE,
@@ -24,8 +25,8 @@ from planner.memory.layernorm_modules import (
     residual_dropout,
 )
 from planner.memory.layers.gpt_neo import HEADS, SCORES, TOKENS, value_dtype
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear, rotate_half
-from planner.memory.tape import Shape, Value
 
 BY_TOKEN: Shape = ("B", "S", "heads", "head_dim")
 

@@ -1,9 +1,9 @@
 """Granite (transformers 5.23 models/granite): Llama's layer with multipliers on embeddings, residuals and logits."""
 
 from planner.memory import head, ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.modules import Context, rms_norm
-from planner.memory.tape import Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

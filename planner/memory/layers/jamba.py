@@ -1,11 +1,11 @@
 """Jamba (transformers 5.23 models/jamba): Mamba's mixer or attention without positions, a gated MLP or experts."""
 
 from planner.memory import head, masks, moe_modules, ops, selective_scan
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
 from planner.memory.modules import Context, attend, linear, rms_norm
 from planner.memory.structure import FULL
-from planner.memory.tape import Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

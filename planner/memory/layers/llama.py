@@ -1,8 +1,9 @@
 """Layers shaped like Llama's: RMSNorm, rotary grouped-query attention, gated MLP (transformers 5.23 models/llama)."""
 
 from planner.memory import head, ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rms_norm, rotary
-from planner.memory.tape import Shape, Value
 
 HIDDEN = ("hidden",)
 WIDE = ("intermediate",)

@@ -1,12 +1,14 @@
 """Llama 4 on text (transformers 5.23 models/llama4): rotation of complex numbers, every expert on every token."""
 
 from planner.memory import complex_rotary, head, masks, moe_ops, ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
 from planner.memory.linear_ops import autocast
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear
 from planner.memory.norms import early_cast_rms_norm, unweighted_rms_norm
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 SCORES: Shape = ("B", "S", "experts")
 ALL_EXPERTS: Shape = ("experts", "B", "S")

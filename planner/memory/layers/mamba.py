@@ -1,8 +1,8 @@
 """Mamba (transformers 5.23 models/mamba): one norm and one mixer a layer, the residual in float32."""
 
 from planner.memory import head, ops, selective_scan
+from planner.memory.graph import Value
 from planner.memory.modules import Context, rms_norm
-from planner.memory.tape import Value
 
 #: Of the hidden states between layers (residual_in_fp32).
 STREAM_DTYPE = "float32"

@@ -1,10 +1,10 @@
 """Mixtral (transformers 5.23 models/mixtral): Llama's layer with a mixture of experts."""
 
 from planner.memory import moe_modules
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import embed_with_one_mask, pre_norm_layer
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 embed = embed_with_one_mask
 loss = llama.loss

@@ -1,9 +1,9 @@
 """Llama 3.2 Vision on text (transformers 5.23 models/mllama): Llama's layers, less those that attend to images."""
 
 from planner.memory import head
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 layer = llama.layer
 loss = llama.loss

@@ -14,6 +14,7 @@ from planner.memory.attention_modules import (
     split_heads,
     transposed,
 )
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import (
     HIDDEN,
     WIDE,
@@ -24,8 +25,8 @@ from planner.memory.layernorm_modules import (
     norm_and_loss,
     position_embedding,
 )
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 TOKENS: Shape = ("B", "S", "hidden")
 HEADS: Shape = ("B", "heads", "S", "head_dim")

@@ -1,12 +1,12 @@
 """OLMo (transformers 5.23 models/olmo): norms without weights, float32 rotation, projections clamped in place."""
 
 from planner.memory import head, ops
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import layer_norm
 from planner.memory.layers import llama
 from planner.memory.layers.olmo2 import apply_rotary_pos_emb
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
 from planner.memory.modules import Context, attend, linear
-from planner.memory.tape import Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

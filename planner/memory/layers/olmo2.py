@@ -1,11 +1,12 @@
 """OLMo 2 (transformers 5.23 models/olmo2): norms after each half and over whole queries and keys, float32 rotation."""
 
 from planner.memory import head, ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.norms import late_cast_rms_norm
-from planner.memory.tape import Shape, Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

@@ -1,9 +1,9 @@
 """OLMo 3 (transformers 5.23 models/olmo3): OLMo 2's layer, with windows and rotary tables for each kind of layer."""
 
 from planner.memory import head, masks
+from planner.memory.graph import Value
 from planner.memory.layers import olmo2
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 layer = olmo2.layer
 loss = olmo2.loss

@@ -1,11 +1,12 @@
 """OLMoE (transformers 5.23 models/olmoe): Qwen3's experts, norms over whole queries and keys, optional clamping."""
 
 from planner.memory import ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama, qwen3_moe
 from planner.memory.layers.olmo import clip
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rms_norm, rotary
-from planner.memory.tape import Shape, Value
 
 embed = llama.embed
 loss = llama.loss

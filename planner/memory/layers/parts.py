@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from planner.memory import head, masks, ops
+from planner.memory.graph import Value
+from planner.memory.live import Shape
 from planner.memory.modules import Context, rms_norm
-from planner.memory.tape import Shape, Value
 
 HIDDEN: Shape = ("hidden",)
 WIDE: Shape = ("intermediate",)

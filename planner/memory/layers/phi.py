@@ -2,6 +2,7 @@
 
 from planner.memory import head, ops
 from planner.memory.attention_modules import attend, joined, narrowed, split_heads
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import (
     HIDDEN,
     WIDE,
@@ -11,8 +12,8 @@ from planner.memory.layernorm_modules import (
     norm_and_loss,
     residual_dropout,
 )
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear, rotary
-from planner.memory.tape import Shape, Value
 
 QUERIES: Shape = ("heads", "head_dim")
 KEYS: Shape = ("kv_heads", "head_dim")

@@ -1,11 +1,11 @@
 """Phi-3 (transformers 5.23 models/phi3): Llama's layer with q, k and v, gate and up in one linear each."""
 
 from planner.memory import ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE, embed_with_one_mask
 from planner.memory.linear_ops import dropout
 from planner.memory.modules import Context, attend, linear, rms_norm, rotary
-from planner.memory.tape import Value
 
 embed = embed_with_one_mask
 loss = llama.loss

@@ -1,11 +1,12 @@
 """Phi-3.5-MoE (transformers 5.23 models/phimoe): LayerNorm, Llama's attention, two experts drawn by a sparse mixer."""
 
 from planner.memory import moe_modules, moe_ops, ops
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import layer_norm, norm_and_loss
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, embed_with_one_mask, pre_norm_layer
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 SCORES: Shape = ("B", "S", "experts")
 CHOSEN: Shape = ("B", "S", 1)

@@ -1,10 +1,10 @@
 """Qwen2 with experts (transformers 5.23 models/qwen2_moe): Qwen2's attention, and an expert of every token's own."""
 
 from planner.memory import head, masks, moe_modules, ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, pre_norm_layer
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Value
 
 loss = llama.loss
 

@@ -4,9 +4,9 @@ The rotary tables are made from position ids of shape [3, B, S] and so have one 
 """
 
 from planner.memory import head, masks
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 layer = llama.layer
 loss = llama.loss

@@ -1,10 +1,11 @@
 """Qwen3 (transformers 5.23 models/qwen3): Llama's layer with norms over head_dim on queries and keys."""
 
 from planner.memory import ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, embed_with_layer_types, pre_norm_layer
+from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rms_norm, rotary
-from planner.memory.tape import Shape, Value
 
 embed = embed_with_layer_types
 loss = llama.loss

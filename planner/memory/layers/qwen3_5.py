@@ -4,13 +4,13 @@ The rotary tables are made from position ids of three grids and so have one row 
 """
 
 from planner.memory import head, masks, mixer_modules, ops
+from planner.memory.graph import Value
 from planner.memory.layers import gemma, llama, qwen3_next
 from planner.memory.layers.parts import HIDDEN, pre_norm_layer
 from planner.memory.layers.qwen3_next import INNER, KEY_HEADS, VALUE_HEADS
 from planner.memory.modules import Context, linear
 from planner.memory.norms import unit_offset_rms_norm
 from planner.memory.structure import FULL
-from planner.memory.tape import Value
 
 loss = gemma.loss
 

@@ -1,10 +1,10 @@
 """Qwen3 with experts (transformers 5.23 models/qwen3_moe): Qwen3's attention; some layers may have a plain MLP."""
 
 from planner.memory import moe_modules
+from planner.memory.graph import Value
 from planner.memory.layers import llama, qwen3
 from planner.memory.layers.parts import embed_with_one_mask, pre_norm_layer
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 embed = embed_with_one_mask
 loss = llama.loss

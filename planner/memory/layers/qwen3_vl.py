@@ -1,9 +1,9 @@
 """Qwen3-VL on text (transformers 5.23 models/qwen3_vl): Qwen3's layers, positions of three grids."""
 
 from planner.memory import head
+from planner.memory.graph import Value
 from planner.memory.layers import llama, qwen3
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 layer = qwen3.layer
 loss = llama.loss

@@ -1,10 +1,10 @@
 """Qwen3-VL with experts on text (transformers 5.23 models/qwen3_vl_moe): Qwen3-MoE's layers, Qwen3-VL's positions."""
 
 from planner.memory import moe_modules
+from planner.memory.graph import Value
 from planner.memory.layers import llama, qwen3, qwen3_vl
 from planner.memory.layers.parts import pre_norm_layer
 from planner.memory.modules import Context
-from planner.memory.tape import Value
 
 embed = qwen3_vl.embed
 loss = llama.loss

@@ -1,10 +1,10 @@
 """SmolLM3 (transformers 5.23 models/smollm3): Llama's layer; each fourth one has no rotary positions."""
 
 from planner.memory import ops
+from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, embed_with_layer_types, pre_norm_layer
 from planner.memory.modules import Context, attend, linear, rotary
-from planner.memory.tape import Value
 
 embed = embed_with_layer_types
 loss = llama.loss

@@ -2,12 +2,12 @@
 
 from planner.memory import ops
 from planner.memory.attention_modules import attend, joined, narrowed
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import HIDDEN, layer_norm, norm_and_loss, norm_per_head, residual_dropout
 from planner.memory.layers import llama
 from planner.memory.layers.parts import KEYS, QUERIES
 from planner.memory.layers.starcoder2 import projected
 from planner.memory.modules import Context, linear, rotary
-from planner.memory.tape import Value
 
 embed = llama.embed
 

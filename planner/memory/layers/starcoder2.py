@@ -2,11 +2,12 @@
 
 from planner.memory import head, masks, ops
 from planner.memory.attention_modules import attend, split_heads
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import HIDDEN, WIDE, activation, dropout, layer_norm, norm_and_loss
 from planner.memory.layernorm_modules import residual_dropout as dropped
 from planner.memory.layers.parts import KEYS, QUERIES
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear, rotary
-from planner.memory.tape import Shape, Value
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

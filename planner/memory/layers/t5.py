@@ -4,14 +4,16 @@ The first layer of a stack makes the biases and hands them on; every decoder lay
 """
 
 from planner.memory import head, ops, sharing
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import activation, dropout, residual_dropout
 from planner.memory.layers import t5_attention
 from planner.memory.layers.parts import HIDDEN, WIDE
 from planner.memory.layers.t5_attention import BIAS, STATES
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
 from planner.memory.norms import t5_layer_norm
 from planner.memory.sharing import Handed
-from planner.memory.tape import Shape, Tape, Value
+from planner.memory.tape import Tape
 
 TOKENS: Shape = ("B", "S", "hidden")
 

@@ -9,10 +9,11 @@ from planner.memory.attention_modules import (
     split_heads,
     transposed,
 )
+from planner.memory.graph import Value
 from planner.memory.layernorm_modules import dropout
 from planner.memory.layers.parts import HIDDEN, QUERIES
+from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
-from planner.memory.tape import Shape, Value
 
 HEADS: Shape = ("B", "heads", "S", "head_dim")
 SCORES: Shape = ("B", "heads", "S", "S")

@@ -9,8 +9,10 @@ import pytest
 
 from planner.architecture.read import read_architecture
 from planner.estimate import estimate
+from planner.memory.evaluated import Layer
 from planner.memory.inventory import resolve_setup
-from planner.memory.step import Layer, Step, build_step
+from planner.memory.layout import build_step
+from planner.memory.step import Step
 from planner.schema import parse_request
 
 BATCH, LENGTH, HIDDEN, HEADS, HEAD_DIM, WIDE = 2, 16, 32, 4, 16, 64

@@ -9,7 +9,7 @@ import pytest
 
 from planner.architecture.read import read_architecture
 from planner.memory.inventory import resolve_setup
-from planner.memory.step import build_step
+from planner.memory.layout import build_step
 from planner.schema import parse_request
 
 BATCH, LENGTH, HIDDEN, HEADS = 2, 16, 32, 4

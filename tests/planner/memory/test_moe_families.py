@@ -10,7 +10,7 @@ import pytest
 from planner.architecture.read import read_architecture
 from planner.estimate import estimate
 from planner.memory.inventory import resolve_setup
-from planner.memory.step import build_step
+from planner.memory.layout import build_step
 from planner.schema import parse_request
 from tests.planner.memory.test_rmsnorm_families import (
     BATCH,

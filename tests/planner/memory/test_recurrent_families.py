@@ -7,7 +7,7 @@ import pytest
 from planner.architecture.read import read_architecture
 from planner.estimate import estimate
 from planner.memory.inventory import resolve_setup
-from planner.memory.step import build_step
+from planner.memory.layout import build_step
 from planner.schema import PlanRequest, parse_request
 
 BATCH, LENGTH, HIDDEN, WIDE, HEAD_DIM = 2, 150, 64, 96, 16

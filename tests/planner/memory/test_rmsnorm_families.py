@@ -10,7 +10,8 @@ import pytest
 from planner.architecture.read import read_architecture
 from planner.errors import RequestError
 from planner.memory.inventory import resolve_setup
-from planner.memory.step import Step, build_step, last_used
+from planner.memory.layout import build_step
+from planner.memory.step import Step, last_used
 from planner.schema import parse_request
 
 BATCH, LENGTH, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, WIDE = 2, 16, 32, 4, 2, 8, 64

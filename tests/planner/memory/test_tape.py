@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from planner.memory import ops
+from planner.memory.graph import Value
+from planner.memory.live import Key, Live, Section, Shape
 from planner.memory.peaks import Peaks
-from planner.memory.tape import Key, Live, Section, Shape, Tape, Value
+from planner.memory.tape import Tape
 
 N: Shape = ("n",)
 UNIT = 4

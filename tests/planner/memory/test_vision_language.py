@@ -8,7 +8,7 @@ from planner.answer import Plan
 from planner.architecture.read import read_architecture
 from planner.estimate import estimate
 from planner.memory.inventory import inventory, resolve_setup
-from planner.memory.step import build_step
+from planner.memory.layout import build_step
 from planner.schema import PlanRequest, parse_request
 
 BATCH, LENGTH, HIDDEN, HEADS, HEAD_DIM, LAYERS, VOCAB = 2, 16, 64, 4, 16, 3, 1000

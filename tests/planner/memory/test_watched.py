@@ -11,8 +11,8 @@ from planner.catalog import resolve_config
 from planner.memory import taped
 from planner.memory.inventory import resolve_setup
 from planner.memory.layers import family_module
-from planner.memory.step import structures
 from planner.memory.structure import Structure, regime_of
+from planner.memory.structures import structures
 from planner.memory.watched import Shared
 from planner.schema import parse_request
 

@@ -1,0 +1,157 @@
+"""From a request to the structures of its tapes: the model around its layers, and each kind of layer."""
+
+from dataclasses import replace
+
+from planner.architecture.blocks import Architecture, Block
+from planner.memory.dims import (
+    block_roles,
+    block_shape,
+    model_shape,
+)
+from planner.memory.inventory import Setup
+from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
+from planner.memory.loops import pass_tokens
+from planner.memory.reach import executed_blocks
+from planner.memory.structure import AttentionName, Regime, Structure
+from planner.schema import PlanRequest
+
+AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
+
+
+def structures(
+    request: PlanRequest, architecture: Architecture, setup: Setup, regime: Regime, gradients_exist: bool
+) -> tuple[Structure, list[tuple[Block, Structure]]]:
+    """The structure of the model around its layers, and of each kind of layer."""
+    base = _structure(request, architecture, setup, regime, gradients_exist)
+    layers = []
+    for block in executed_blocks(architecture):
+        window = block.attention.sliding_window if block.attention else None
+        own = _of_block(base, block, architecture, setup, window in regime.full_windows)
+        layers.append((block, _of_loop(own, block, regime)))
+    return base, layers
+
+
+def _of_loop(structure: Structure, block: Block, regime: Regime) -> Structure:
+    """The same with what the length decides of the block's recurrence."""
+    loop = next((loop for loop in regime.loops if loop.tokens == pass_tokens(block)), None)
+    if loop is None:
+        return structure
+    return replace(structure, loop_passes=loop.passes, whole_chunks=loop.whole and structure.kept_dtype == "float32")
+
+
+def _structure(
+    request: PlanRequest, architecture: Architecture, setup: Setup, regime: Regime, gradients_exist: bool
+) -> Structure:
+    lora = request.lora_settings
+    full = request.method == "full"
+    checkpointing = request.gradient_checkpointing
+    reentrant = request.gradient_checkpointing_kwargs.use_reentrant
+    return Structure(
+        family=layer_family(architecture),
+        block=model_shape(architecture),
+        dtype=setup.dtype,
+        kept_dtype=setup.kept_dtype,
+        compute_dtype=setup.compute_dtype,
+        adapter_dtype=setup.adapter_dtype,
+        train_base=full,
+        adapted=frozenset(linear.leaf for linear in architecture.linears if linear.name in setup.adapted),
+        quantized=frozenset(linear.leaf for linear in architecture.linears if linear.name in setup.quantized),
+        adapter_dropout=lora is not None and lora.lora_dropout > 0,
+        double_quant=setup.storage is not None and setup.storage.double_quant,
+        quantization=setup.storage.method if setup.storage is not None else "bnb_4bit",
+        attention=attention_of(request, architecture.model_type),
+        mask=request.padding,
+        window_mask=bool(regime.full_windows),
+        autocast=AUTOCAST[request.mixed_precision],
+        device=request.device,
+        single_sequence=regime.single_sequence,
+        input_requires_grad=True,
+        checkpointing="none" if not checkpointing else "reentrant" if reentrant else "non_reentrant",
+        gradients_exist=gradients_exist,
+        loss=setup.loss,
+        tied=architecture.tied,
+        head_bias=architecture.head is not None and architecture.head.bias,
+        final_softcap=architecture.final_softcap,
+        embedding_dropout=architecture.embedding_dropout > 0,
+        hooked_embeddings=not full and "embedding" not in setup.saved and input_gradient(request, setup),
+        saved=setup.saved,
+        kind=setup.kind,
+        holds_4bit_input=setup.holds_4bit_input,
+    )
+
+
+def text_fields(architecture: Architecture) -> dict[str, object]:
+    """The config's fields of the text model, which has a section of its own where there is a tower."""
+    text = architecture.config.get("text_config")
+    return text if isinstance(text, dict) else architecture.config
+
+
+def _of_block(base: Structure, block: Block, architecture: Architecture, setup: Setup, window_mask: bool) -> Structure:
+    config = text_fields(architecture)
+    shape = replace(
+        block_shape(block),
+        norm_top_k=bool(config.get("norm_topk_prob")),
+        clip_qkv=config.get("clip_qkv") is not None,
+        scaled_queries=bool(config.get("attn_temperature_tuning")) and block_shape(block).position == "none",
+    )
+    if base.family == GENERIC:
+        shape = replace(shape, roles=block_roles(block, architecture.hidden_size))
+    prefix = f"{block.prefix}.*."
+    names = [*(linear.name for linear in block.linears), *(tensor.name for tensor in block.tensors)]
+    adapted = frozenset(n for n in names if prefix + n in setup.adapted)
+    quantized = frozenset(x.name for x in block.linears if x.quantizable and prefix + x.name in setup.quantized)
+    reaches_encoder = base.train_base or base.hooked_embeddings or any(n.startswith("encoder.") for n in setup.adapted)
+    # what a layer's graph does not depend on takes one value, so that alike layers share a tape
+    return replace(
+        base,
+        block=shape,
+        adapted=adapted,
+        quantized=quantized,
+        kind=base.kind if adapted else "lora",
+        holds_4bit_input=base.holds_4bit_input and bool(quantized),
+        feedforward=frozenset(n for n in adapted if prefix + n in setup.feedforward),
+        encoder_requires_grad=reaches_encoder or not shape.cross,
+        window_mask=window_mask,
+        adapter_dropout=base.adapter_dropout and bool(adapted),
+        adapter_dtype=setup.adapter_dtype if adapted else setup.kept_dtype,
+        double_quant=base.double_quant and bool(quantized),
+        quantization=base.quantization if quantized else "bnb_4bit",
+        compute_dtype=setup.compute_dtype if quantized else setup.dtype,
+        loss="full",
+        tied=False,
+        head_bias=False,
+        final_softcap=False,
+        embedding_dropout=False,
+        hooked_embeddings=False,
+        saved=frozenset(),
+    )
+
+
+def around_layers(base: Structure) -> Structure:
+    """The structure of embeddings, head and loss: what says how linears are adapted and quantized, if any there are."""
+    adapted, quantized = bool(base.adapted), bool(base.quantized)
+    return replace(
+        base,
+        compute_dtype=base.compute_dtype if quantized else base.dtype,
+        adapter_dtype=base.adapter_dtype if adapted else base.kept_dtype,
+        adapter_dropout=base.adapter_dropout and adapted,
+        double_quant=base.double_quant and quantized,
+        quantization=base.quantization if quantized else "bnb_4bit",
+    )
+
+
+def attention_of(request: PlanRequest, model_type: str) -> AttentionName:
+    """The attention that runs: transformers falls back to eager where a family has no sdpa."""
+    if request.attn_implementation == "sdpa" and model_type in WITHOUT_SDPA:
+        return "eager"
+    return request.attn_implementation
+
+
+def input_gradient(request: PlanRequest, setup: Setup) -> bool:
+    """Whether a gradient flows to the first layer's input.
+
+    Full fine-tuning trains the embeddings. With adapters enable_input_require_grads makes it so, which transformers
+    5.23 calls whenever checkpointing is enabled on a model of input_ids (_activation_checkpointing_enable).
+    """
+    given = request.method == "full" or "embedding" in setup.saved or bool(setup.prompts)
+    return given or request.gradient_checkpointing
