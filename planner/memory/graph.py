@@ -2,12 +2,22 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from planner.memory.live import Category, Key, Shape
 
-if TYPE_CHECKING:
-    from planner.memory.tape import Tape
+
+class Account(Protocol):
+    """Where storages are counted: a tape."""
+
+    def born(self, key: Key, coefficient: int) -> None:
+        """So many bytes more."""
+
+    def died(self, key: Key, coefficient: int) -> None:
+        """So many bytes less."""
+
+    def change(self, key: Key, coefficient: int) -> None:
+        """The same bytes under another name: no maximum falls between."""
 
 
 class Storage:
@@ -15,21 +25,21 @@ class Storage:
 
     __slots__ = ("tape", "key", "coefficient")
 
-    def __init__(self, tape: "Tape", key: Key, coefficient: int):
+    def __init__(self, tape: Account, key: Key, coefficient: int):
         self.tape, self.key, self.coefficient = tape, key, coefficient
-        tape._born(key, coefficient)
+        tape.born(key, coefficient)
 
     def __del__(self) -> None:
-        self.tape._died(self.key, self.coefficient)
+        self.tape.died(self.key, self.coefficient)
 
     def move(self, category: Category) -> None:
         """Count this storage in another category from now on."""
         label, old, monomial = self.key
         if old == category:
             return
-        self.tape._change(self.key, -self.coefficient)
+        self.tape.change(self.key, -self.coefficient)
         self.key = (label, category, monomial)
-        self.tape._change(self.key, self.coefficient)
+        self.tape.change(self.key, self.coefficient)
 
 
 class Value:

@@ -55,16 +55,16 @@ class Tape:
 
     # -- storages ------------------------------------------------------------------------------------------------
 
-    def _born(self, key: Key, coefficient: int) -> None:
-        self._change(key, coefficient)
+    def born(self, key: Key, coefficient: int) -> None:
+        self.change(key, coefficient)
         self._rising = True
 
-    def _died(self, key: Key, coefficient: int) -> None:
+    def died(self, key: Key, coefficient: int) -> None:
         if self._rising:
             self.mark()
-        self._change(key, -coefficient)
+        self.change(key, -coefficient)
 
-    def _change(self, key: Key, coefficient: int) -> None:
+    def change(self, key: Key, coefficient: int) -> None:
         live = self.live
         left = live.get(key, 0) + coefficient
         if left:
