@@ -70,7 +70,7 @@ def watch() -> None:
     if run is None or run.done.is_set():
         st.rerun()
         return
-    share, words = profile_text.progress_line(run.progress)
+    share, words = profile_text.progress_line(run.progress, run.elapsed_seconds)
     st.progress(share, text=f"{run.what}: {words}")
     if run.stop.is_set():
         st.caption("Stopping.")

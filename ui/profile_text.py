@@ -17,12 +17,13 @@ NEXT_STEPS: dict[str, str] = {
 }
 
 
-def progress_line(progress: Progress | None) -> tuple[float, str]:
+def progress_line(progress: Progress | None, elapsed_seconds: float) -> tuple[float, str]:
     """How far a run is, from 0 to 1, and in words."""
+    elapsed = f"{int(elapsed_seconds) // 60}:{int(elapsed_seconds) % 60:02} elapsed"
     if progress is None:
-        return 0.0, "starting the child process"
+        return 0.0, f"starting the child process; {elapsed}"
     peak = "" if progress.peak_bytes is None else f"; peak so far {format_gib(progress.peak_bytes, 3)} of tensors"
-    return min(progress.done / max(progress.of, 1), 1.0), f"{progress.what}{peak}"
+    return min(progress.done / max(progress.of, 1), 1.0), f"{progress.what}{peak}; {elapsed}"
 
 
 def ending(record: Mapping[str, Any]) -> str:

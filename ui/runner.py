@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
+from time import monotonic
 from typing import Any
 
 from planner.child import Progress
@@ -28,6 +29,12 @@ class Run:
     said: list[str] = field(default_factory=list)
     stop: Event = field(default_factory=Event)
     done: Event = field(default_factory=Event)
+    started: float = field(default_factory=monotonic)
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since it was started."""
+        return monotonic() - self.started
 
 
 class Runner:

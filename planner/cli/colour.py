@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
@@ -48,10 +48,14 @@ def _cell(cell: str, column: Column) -> RichText:
     return RichText(cell, _STYLES.get(cell, ""))
 
 
+#: What rich shows by default: what is done, the bar, the share; without a guess of the time that remains.
+_BAR = Progress.get_default_columns()[:3]
+
+
 @contextmanager
 def terminal_bar() -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar on stderr, gone at its end; the function given tells it: done, of, what comes now."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(*_BAR, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def show(done: int, of: int, what: str) -> None:
