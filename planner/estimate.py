@@ -10,7 +10,7 @@ from planner.catalog.rows.gpu import GpuRow
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
 from planner.memory.inventory import Setup
-from planner.memory.layers import activation_certainty
+from planner.memory.layers import activation_certainty, exceeds_transformers
 from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.pipeline import staged
@@ -234,6 +234,11 @@ def _notes(request: PlanRequest, memory: Memory) -> list[str]:
     notes += spread_notes(request)
     if activation_certainty(memory.setup.loss, request.method, architecture) != "exact":
         notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
+    if exceeds_transformers(architecture):
+        notes.append(
+            "no_bias=false: planned is llm-foundry's own MPT, whose biases and learned positions (without alibi) "
+            "transformers' class does not build: traces and profiles run fewer parameters"
+        )
     if any(b.attention is not None and b.attention.kind in ("linear", "mamba") for b in architecture.blocks):
         notes.append(
             "recurrent layers run as transformers' own torch code; with the packages that replace it (mamba-ssm, "

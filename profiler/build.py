@@ -38,6 +38,9 @@ def check_supported(
         f"attn_implementation {asked}: {config.model_type} runs as {used}": asked != used,
         "padding packed runs as one full sequence without a mask": request.padding == "packed",
         "one device, nothing sharded": request.num_gpus > 1 and not sharded,
+        "no_bias=false: transformers' MPT is run, which has no biases and no learned positions": (
+            config.model_type == "mpt" and not config.no_bias
+        ),
         "device cuda: run through the libraries' CPU code": request.device == "cuda" and device_type == "cpu",
     }
     return tuple(note for note, applies in notes.items() if applies)

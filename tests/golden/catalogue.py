@@ -3,9 +3,10 @@
     python -m tests.golden.catalogue                  plan again: writes catalogue_errors.csv, catalogue_families.csv
     python -m tests.golden.catalogue trace [1/2]      trace first what catalogue_traces.csv lacks (or one of two parts)
 
-Every distinct config that transformers has a class for, at 2 x 1024 tokens (fewer where positions are fewer), device
-cpu, three methods, checkpointing off and on. A trace takes seconds, all of them hours: use `nice`; it goes on where it
-was stopped, one model of each model_type first. Traces do not depend on the planner, so planning again is quick.
+Every distinct config that a class of transformers builds as it is, at 2 x 1024 tokens (fewer where positions are
+fewer), device cpu, three methods, checkpointing off and on. A trace takes seconds, all of them hours: use `nice`; it
+goes on where it was stopped, one model of each model_type first. Traces do not depend on the planner, so planning again
+is quick.
 """
 
 import csv
@@ -23,7 +24,7 @@ from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.resolve import learned_positions, load_model
 from planner.schema import PlanRequest, parse_request
-from tests.golden.matrix import COLUMNS, NOT_TRACED, SETTINGS
+from tests.golden.matrix import COLUMNS, SETTINGS, can_be_traced
 
 FOLDER = Path(__file__).parent
 TRACES, ERRORS, FAMILIES = (FOLDER / f"catalogue_{name}.csv" for name in ("traces", "errors", "families"))
@@ -74,7 +75,7 @@ def cases() -> Iterator[Case]:
     for row in list_models():
         config = resolve_config(row.id)[1]
         text, model_type = json.dumps(config, sort_keys=True), config["model_type"]
-        if text not in seen and model_type not in NOT_TRACED:
+        if text not in seen and can_be_traced(row.id):
             seen.add(text)
             number[model_type] += 1
             models.append((number[model_type], row.id))

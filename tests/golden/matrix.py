@@ -1,8 +1,9 @@
 """Plan against trace, each family of the catalogue in each way of training: `python -m tests.golden.matrix [TYPE ...]`
 writes matrix.csv anew (or the rows of these model_types). Review the diff.
 
-A row is one model_type: the smallest model of the catalogue, cut to the layers of its first period; the columns say by
-how many percent of the traced peak the planned one is off. tests/profiler/test_matrix.py traces all of it again.
+A row is one model_type: the smallest model of the catalogue that transformers' class builds as it is, cut to the layers
+of its first period; the columns say by how many percent of the traced peak the planned one is off.
+tests/profiler/test_matrix.py traces all of it again.
 """
 
 import csv
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from planner.architecture.read import read_architecture
 from planner.catalog import list_models, resolve_config
 from planner.errors import PlannerError
 from planner.estimate import estimate
+from planner.memory.layers import exceeds_transformers
 from planner.schema import METHODS, PlanRequest, parse_request
 
 TABLE = Path(__file__).parent / "matrix.csv"
@@ -74,14 +77,20 @@ def _cell(request: PlanRequest) -> str:
 
 def slices(only: list[str]) -> Iterator[Slice]:
     """The smallest model of each model_type that can be traced, or of these only."""
-    rows = sorted(list_models(), key=lambda row: row.params)
+    rows = sorted((row for row in list_models() if can_be_traced(row.id)), key=lambda row: row.params)
     types = [resolve_config(row.id)[1].get("model_type", row.model_type) for row in rows]
     smallest = {t: row for t, row in zip(reversed(types), reversed(rows), strict=True)}
     for model_type, row in sorted(smallest.items()):
-        if model_type not in NOT_TRACED and (not only or model_type in only):
+        if not only or model_type in only:
             length = LOOPING_LENGTH if model_type in LOOPING else LENGTH
             layers = ADAPTED[model_type][0] if model_type in ADAPTED else _first_period(resolve_config(row.id)[1])
             yield Slice(model_type, row.id, layers, length)
+
+
+def can_be_traced(model: str) -> bool:
+    """Transformers has a class of this model_type, and it builds all that the config asks for."""
+    config = resolve_config(model)[1]
+    return config["model_type"] not in NOT_TRACED and not exceeds_transformers(read_architecture(config))
 
 
 def _adapted(config: dict[str, Any], model_type: str) -> dict[str, Any]:

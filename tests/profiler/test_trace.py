@@ -89,6 +89,14 @@ def test_what_is_traced_differently_is_said() -> None:
     )
 
 
+def test_what_transformers_class_leaves_out_is_said() -> None:
+    mpt = {"model_type": "mpt", "d_model": 32, "n_heads": 4, "n_layers": 1, "vocab_size": 100, "max_seq_len": 64}
+    asked = {"attn_implementation": "eager"}
+    plain, more = (trace(request(mpt | fields, **asked)) for fields in ({}, {"no_bias": False}))
+    assert plain.notes == () and "no biases and no learned positions" in more.notes[0]
+    assert more.total_params == plain.total_params
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

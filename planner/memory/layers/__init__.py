@@ -117,7 +117,17 @@ EXACT_LOSSES = ("full", "tiled")
 EXACT_METHODS = ("full", "lora", "qlora", "dora", "ia3")
 
 
+def exceeds_transformers(architecture: Architecture) -> bool:
+    """A config that asks for tensors which transformers' class of its model_type does not build.
+
+    no_bias=false, of llm-foundry's MPT: biases, and learned positions without ALiBi (transformers 5.23 models/mpt takes
+    no_bias and learned_pos_emb and reads neither).
+    """
+    return architecture.model_type == "mpt" and architecture.config.get("no_bias") is False
+
+
 def activation_certainty(loss: LossPath, method: Method, architecture: Architecture) -> Certainty:
     """How sure the activations are: exact where all the code that runs is mirrored, modelled elsewhere."""
     mirrored = layer_family(architecture) != GENERIC and architecture.model_type not in MODELLED.union(LIKE)
+    mirrored = mirrored and not exceeds_transformers(architecture)
     return "exact" if mirrored and loss in EXACT_LOSSES and method in EXACT_METHODS else "modelled"

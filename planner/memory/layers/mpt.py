@@ -1,6 +1,7 @@
 """MPT (transformers 5.23 models/mpt): ALiBi in float32, eager attention only, norms and linears without biases.
 
-Models of llm-foundry's own config (no_bias=false) have biases, and learned positions instead of ALiBi.
+Models of llm-foundry's own config (no_bias=false) have biases, and learned positions instead of ALiBi: transformers'
+class builds neither, so these are modelled (exceeds_transformers).
 """
 
 from planner.memory import head, ops

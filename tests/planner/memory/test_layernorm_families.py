@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from planner.architecture.read import read_architecture
+from planner.catalog import resolve_config
+from planner.estimate import estimate
 from planner.memory.inventory import resolve_setup
 from planner.memory.layout import build_step
 from planner.schema import parse_request
@@ -138,6 +140,17 @@ def test_stablelm_norms_of_each_head_keep_the_projections() -> None:
 def test_mpt_keeps_softmax_twice_and_copies_of_q_k_and_v() -> None:
     # input 1, norms 2, q, k, v 3, attention output 1, hidden states between; up and its gelu
     assert kept_bytes("mpt") == bf16(8, 2) + SCORES * (4 + 2) + 2 * STATISTICS
+
+
+def test_mpt_with_more_than_transformers_builds_is_modelled_and_says_so() -> None:
+    fields = {"method": "full", "device": "cpu", "max_length": LENGTH}
+    plain, foundrys = (estimate(parse_request({"model": f"mosaicml/mpt-{size}"} | fields)) for size in ("7b", "125m"))
+    assert (plain.certainty, foundrys.certainty) == ("exact", "modelled")
+    assert [any("no_bias" in note for note in plan.notes) for plan in (plain, foundrys)] == [False, True]
+    hidden, num_layers, positions = 768, 12, 2048
+    biases = num_layers * (3 + 1 + 4 + 1 + 2) * hidden + hidden  # qkv, out_proj, up, down, two norms; the last norm
+    without = estimate(parse_request({"model": resolve_config("mosaicml/mpt-125m")[1] | {"no_bias": True}} | fields))
+    assert foundrys.total_params - without.total_params == biases + positions * hidden
 
 
 def test_gpt_neo_multiplies_queries_and_keys_in_float32() -> None:
