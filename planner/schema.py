@@ -18,7 +18,17 @@ SCHEMA_VERSION = "1"
 Method = Literal["full", "lora", "qlora", "dora", "adalora", "ia3", "prompt_tuning", "prefix_tuning", "p_tuning"]
 Dtype = Literal["bfloat16", "float16", "float32"]
 #: Names of data/stacks.csv.
-STACKS = ("transformers", "trl", "axolotl", "llamafactory", "unsloth", "torchtune", "litgpt", "ms-swift")
+STACKS = (
+    "transformers",
+    "trl",
+    "axolotl",
+    "llamafactory",
+    "unsloth",
+    "torchtune",
+    "litgpt",
+    "ms-swift",
+    "fms-acceleration",
+)
 #: Strategies that flatten parameters together, which needs one dtype for all.
 ONE_DTYPE = ("fsdp", "hsdp", "zero3")
 #: The methods that `fit` compares. The others are PEFT's, by their name there.

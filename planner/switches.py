@@ -3,9 +3,22 @@
 from dataclasses import dataclass
 from typing import Literal
 
-#: full: transformers 5's ForCausalLMLoss. full_4: the loss inside transformers 4's models, with one more copy.
+#: full: ForCausalLMLoss from transformers 4.49 on. full_4_46: as it was from 4.46 on, with one more copy. full_4: the
+#: loss inside the models before that. fused_logits, fused_logits_4: the last two with Unsloth's cross-entropy kernel,
+#: which keeps the logits and writes their gradient over them.
 #: chunked: LitGPT's. chunked_head: torchtune's. tiled: TRL's fused head. fused: Liger's, and as it was in 2024.
-LossPath = Literal["full", "full_4", "chunked", "chunked_head", "tiled", "fused", "fused_2024"]
+LossPath = Literal[
+    "full",
+    "full_4_46",
+    "full_4",
+    "fused_logits",
+    "fused_logits_4",
+    "chunked",
+    "chunked_head",
+    "tiled",
+    "fused",
+    "fused_2024",
+]
 
 
 @dataclass(frozen=True, slots=True)

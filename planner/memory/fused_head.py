@@ -8,6 +8,7 @@ from planner.memory import ops
 from planner.memory.dims import TILE_COLUMNS
 from planner.memory.graph import Value
 from planner.memory.live import Shape
+from planner.memory.losses import summed
 from planner.memory.modules import Context
 from planner.memory.tape import Tape
 
@@ -28,7 +29,7 @@ def tiled_head_loss(c: Context, hidden: Value) -> Value:
     log_probs = _log_probs(c, scored, weight, labels)
     per_token = ops.scale(t, log_probs, "log-probabilities")
     del hidden, scored, labels, log_probs
-    loss = _sum(t, ops.scale(t, per_token, "negative log-probabilities"))
+    loss = summed(t, ops.scale(t, per_token, "negative log-probabilities"))
     del mask
     return loss
 
@@ -130,13 +131,3 @@ def _fold_backward(t: Tape) -> None:
     is_target = _tiles(t, 1, "bool")
     held = _tiles(t, 7)
     del is_target, held
-
-
-def _sum(t: Tape, x: Value) -> Value:
-    """x.sum(): backward expands the gradient, no new tensor."""
-
-    def backward(grad: Value) -> ops.Grads:
-        return (Value(grad.storage, x_shape, grad.dtype, contiguous=False),)
-
-    x_shape = x.shape
-    return t.op("loss", (1,), x.dtype, [x], backward)

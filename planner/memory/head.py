@@ -12,15 +12,21 @@ from planner.switches import LossPath
 
 HIDDEN: Shape = ("hidden",)
 
-#: Losses that are not transformers 5's: all but full_4 take the hidden states.
+#: Losses that are not transformers 5's; all but those of LOGITS_LOSSES take the hidden states.
 _OTHERS: dict[LossPath, Callable[[Context, Value], Value]] = {
     "full_4": losses.loss_of_transformers_4,
+    "full_4_46": losses.loss_of_transformers_4_46,
+    "fused_logits": losses.fused_logits_loss,
+    "fused_logits_4": losses.fused_logits_loss_4,
     "chunked": losses.chunked_loss,
     "chunked_head": losses.chunked_head_loss,
     "tiled": tiled_head_loss,
     "fused": losses.fused_linear_loss,
     "fused_2024": losses.fused_linear_loss_of_2024,
 }
+
+#: Losses over whole logits, which the head makes.
+LOGITS_LOSSES: tuple[LossPath, ...] = ("full", "full_4", "full_4_46", "fused_logits", "fused_logits_4")
 
 
 def token_embedding(
@@ -104,7 +110,7 @@ def lm_head(c: Context, hidden: Value) -> Value:
 
 def keeps_logits(c: Context) -> bool:
     """Whether the head makes logits; a loss that takes the hidden states makes its own, in parts."""
-    return c.structure.loss in ("full", "full_4")
+    return c.structure.loss in LOGITS_LOSSES
 
 
 def causal_lm_loss(c: Context, logits: Value) -> Value:

@@ -3,11 +3,14 @@
 Each stands for one stack's code; planner/switches.py names them, data/stacks.csv says which stack runs which.
 """
 
+from collections.abc import Callable
+
 from planner.memory import ops
 from planner.memory.graph import Value
 from planner.memory.linear_ops import dense
 from planner.memory.live import Shape
 from planner.memory.modules import Context
+from planner.memory.tape import Tape
 
 #: torchtune's num_output_chunks (torchtune 0.7 modules/loss/cross_entropy_loss.py).
 NUM_CHUNKS = 8
@@ -126,12 +129,65 @@ def _liger(c: Context, hidden: Value, chunks: tuple[str, ...]) -> Value:
 
 def loss_of_transformers_4(c: Context, logits: Value) -> Value:
     """LlamaForCausalLM.forward of transformers 4.44: ``logits.float()`` and a contiguous copy of the shifted logits."""
-    t = c.tape
-    wide = ops.to(t, logits, "float32", "logits")
+    return _over_shifted(c, _renamed(c, logits), _cross_entropy)
+
+
+def loss_of_transformers_4_46(c: Context, logits: Value) -> Value:
+    """ForCausalLMLoss of transformers 4.46 to 4.48: the same beside the model's 16-bit logits, which forward names."""
+    return _over_shifted(c, ops.to(c.tape, logits, "float32", "logits"), _cross_entropy)
+
+
+def fused_logits_loss_4(c: Context, logits: Value) -> Value:
+    """The loss inside transformers 4's models with FastCrossEntropyLoss in the place of torch's.
+
+    Source: fms-acceleration-foak 0.4 models/llama.py (llama-cross-ent).
+    """
+    return _over_shifted(c, _renamed(c, logits), _in_place_cross_entropy)
+
+
+def fused_logits_loss(c: Context, logits: Value) -> Value:
+    """FastForCausalLMLoss (fms-acceleration-foak 0.5 kernels/unsloth/cross_entropy_loss.py), from transformers 4.46."""
+    return _over_shifted(c, ops.to(c.tape, logits, "float32", "logits"), _in_place_cross_entropy)
+
+
+def _renamed(c: Context, logits: Value) -> Value:
+    """``logits = logits.float()`` in the model's forward: the name is taken by the float32 copy."""
+    wide = ops.to(c.tape, logits, "float32", "logits")
     if wide is not logits:
-        logits.storage = None  # the name is taken by the float32 copy
+        logits.storage = None
+    return wide
+
+
+def _over_shifted(c: Context, wide: Value, cross_entropy: Callable[[Context, Value], Value]) -> Value:
+    """The cross-entropy of ``logits[..., :-1, :].contiguous()``; both are locals, alive until the loss is there."""
     shifted: Shape = ("loss_tokens", "vocab")
-    source = ops.copy(t, ops.narrow(t, wide, shifted), shifted, "shifted logits")
-    loss = _cross_entropy(c, source)
-    del wide, source
-    return loss
+    source = ops.copy(c.tape, ops.narrow(c.tape, wide, shifted), shifted, "shifted logits")
+    return cross_entropy(c, source)
+
+
+def _in_place_cross_entropy(c: Context, logits: Value) -> Value:
+    """Fast_CrossEntropyLoss and the mean over its rows: backward writes the gradient over the logits that it saved.
+
+    Source: unsloth kernels/cross_entropy_loss.py, as fms-acceleration-foak 0.5 carries it. Left out: log-sum-exps of
+    parts of a vocabulary over 65,536, four bytes each, gone when forward returns.
+    """
+    t = c.tape
+    rows: Shape = ("loss_tokens",)
+    labels = t.allocate(rows, "int64", "shifted labels")
+    log_sum_exp = t.allocate(rows, "float32", "log-sum-exp")
+
+    def backward(grad: Value, logits: Value, log_sum_exp: Value, labels: Value) -> ops.Grads:
+        return (ops.same(logits),)
+
+    losses = t.op("losses", rows, "float32", [logits], backward, [logits, log_sum_exp, labels])
+    return ops.scale(t, summed(t, losses), "loss")
+
+
+def summed(t: Tape, x: Value) -> Value:
+    """x.sum(): backward expands the gradient, no new tensor."""
+    before = x.shape
+
+    def backward(grad: Value) -> ops.Grads:
+        return (Value(grad.storage, before, grad.dtype, contiguous=False),)
+
+    return t.op("loss", (1,), x.dtype, [x], backward)

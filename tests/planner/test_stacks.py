@@ -58,7 +58,8 @@ def test_versions_choose_the_value_of_their_time() -> None:
     def loss(version: str) -> set[Any]:
         return {r.value for r in stack_values("transformers", version, "full") if r.field == "switch.full_loss"}
 
-    assert (loss("4.44"), loss("4.46"), loss("5.23")) == ({"full_4"}, {"full"}, {"full"})
+    found = [loss(version) for version in ("4.44", "4.46", "4.48.1", "4.49", "5.23")]
+    assert found == [{"full_4"}, {"full_4_46"}, {"full_4_46"}, {"full"}, {"full"}]
 
 
 @pytest.mark.parametrize("stack", ["trll", "trl@", "trl@1.x", "trl@1."])
@@ -97,9 +98,42 @@ def test_liger_keeps_about_as_many_logits_as_hidden_states() -> None:
     assert logits_bytes("transformers", "fused") <= hidden_grad + 2 * chunk * VOCAB + 16 * tokens + 4 * tokens * HIDDEN
 
 
+WHOLE, SHIFTED = BATCH * LENGTH * VOCAB, BATCH * (LENGTH - 1) * VOCAB
+
+
 def test_transformers_4_has_a_copy_more() -> None:
-    tokens = BATCH * (LENGTH - 1)
-    assert logits_bytes("transformers@4.44", "full") >= 12 * tokens * VOCAB
+    """The float32 logits, the shifted copy of them and its log-softmax; the loss itself."""
+    assert logits_bytes("transformers@4.44", "full") == 4 * WHOLE + 4 * SHIFTED + 4 * SHIFTED + 4
+
+
+def test_transformers_4_46_has_the_16_bit_logits_besides() -> None:
+    found = logits_bytes("transformers@4.46", "full")
+    assert found == 2 * WHOLE + 4 * WHOLE + 4 * SHIFTED + 4 * SHIFTED + 4
+
+
+def test_t5_computes_its_own_loss_in_every_version() -> None:
+    asked_t5 = {"model": "t5-small", "method": "lora", "per_device_train_batch_size": 8, "max_length": 512}
+    stacks = ("transformers@4.44", "transformers@4.46", "transformers@4.49")
+    assert len({estimate(parse_request({**asked_t5, "stack": stack})).logits_bytes for stack in stacks}) == 1
+
+
+@pytest.mark.parametrize(("version", "named"), [("0.4", 0), ("0.5", 2 * WHOLE)])
+def test_a_kernel_that_writes_the_gradient_over_the_logits_needs_no_log_softmax(version: str, named: int) -> None:
+    """Float32 logits and the shifted copy; a row's label, log-sum-exp and loss; the sum and the mean.
+
+    Backward is no larger: the gradient is the copy itself, beside the slice's gradient, of the logits' size.
+    """
+    rows = BATCH * (LENGTH - 1)
+    found = logits_bytes(f"fms-acceleration@{version}", "full")
+    assert found == named + 4 * WHOLE + 4 * SHIFTED + (8 + 4 + 4) * rows + 2 * 4
+
+
+def test_the_gradient_over_the_logits_is_no_tensor_of_its_own() -> None:
+    """The head's backward: the copy that became its own gradient, and the slice's, whole."""
+    given = {"gradient_checkpointing": True, "mixed_precision": "no", "loss": "full"}
+    answer = estimate(asked("fms-acceleration@0.4", "lora", **given))
+    head = next(moment for moment in answer.timeline if moment.phase == "backward_head")
+    assert 0 <= head.live_bytes["logits"] - (4 * SHIFTED + 4 * WHOLE) < 16
 
 
 def test_litgpt_quantizes_the_head() -> None:

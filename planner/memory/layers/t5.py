@@ -182,7 +182,7 @@ def loss(c: Context, hidden_states: Value) -> Value:
         hidden_states = ops.scale(t, hidden_states, "scaled")
     t.category = "logits"
     logits = head.lm_head(c, hidden_states)
-    if s.loss != "full":
+    if not head.keeps_logits(c):
         return head.causal_lm_loss(c, logits)
     t.phase = "loss"
     return head.cross_entropy(c, logits, t.external(("B", "S"), "int64"))
