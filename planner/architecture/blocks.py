@@ -72,6 +72,7 @@ class Attention(NamedTuple):
     qk_norm: norm on queries and keys: "head" over head_dim (qwen3), "whole" over all heads (olmo2).
     fused: projections in one linear: "qkv" (gpt2, phi3, gpt_neox, bloom, falcon ...), "none".
     position: "rope", "alibi", "learned", "relative", "none"; rotary_dim: how much of head_dim is rotated.
+    chunk_size: tokens of a chunk of Mamba 2, whose groups of B and C are its keys and queries.
     """
 
     kind: Literal["full", "sliding", "bidirectional", "cross", "mla", "linear", "mamba"]
@@ -88,6 +89,7 @@ class Attention(NamedTuple):
     kv_lora_rank: int = 0
     q_lora_rank: int = 0
     dropout: float = 0.0
+    chunk_size: int = 0
 
 
 class Mlp(NamedTuple):

@@ -149,6 +149,7 @@ def block_shape(block: Block) -> BlockShape:
     common["shares"] = a is not None and a.position == "relative"
     common["cross"] = block.cross_attention is not None
     common["norm_bias"] = has_norm_bias(block.tensors)
+    common["conv_bias"] = any(tensor.name.endswith("conv1d.bias") for tensor in block.tensors)
     common["position_bias"] = any(tensor.role == "position" for tensor in block.tensors)
     if mlp is not None:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}

@@ -25,14 +25,15 @@ class Loop:
 
 def pass_tokens(block: Block) -> int:
     """Tokens that one pass of the block's recurrence takes; 0 where there is none."""
-    kind = block.attention.kind if block.attention is not None else None
-    if kind == "mamba" and scans(block):
-        return 1
-    return DELTA_CHUNK if kind == "linear" else 0
+    if block.attention is None:
+        return 0
+    if block.attention.kind == "mamba":
+        return 1 if scans(block) else block.attention.chunk_size
+    return DELTA_CHUNK if block.attention.kind == "linear" else 0
 
 
 def scans(block: Block) -> bool:
-    """Mamba 1, with a decay for each channel and state, scans token by token; Mamba 2 has no loop."""
+    """Mamba 1, with a decay for each channel and state, scans token by token; Mamba 2 takes all chunks at once."""
     return any(t.name.endswith(".A_log") and len(t.shape) == 2 for t in block.tensors)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from planner.architecture.blocks import Attention, Block
-from planner.memory.loops import pass_tokens
+from planner.memory.loops import pass_tokens, scans
 
 
 def mixer_dims(block: Block) -> dict[str, Any]:
@@ -12,7 +12,7 @@ def mixer_dims(block: Block) -> dict[str, Any]:
     if a is None or not pass_tokens(block):
         return {}
     kernel = next(t.shape[-1] for t in block.tensors if t.name.endswith("conv1d.weight"))
-    sizes = delta_dims(a) if a.kind == "linear" else scan_dims(block)
+    sizes = delta_dims(a) if a.kind == "linear" else scan_dims(block) if scans(block) else dual_dims(block, a)
     return {**sizes, "conv_kernel": kernel, "pass_tokens": pass_tokens(block)}
 
 
@@ -41,6 +41,18 @@ def scan_dims(block: Block) -> dict[str, Any]:
     }
 
 
+def dual_dims(block: Block, a: Attention) -> dict[str, Any]:
+    """Of Mamba 2's mixer: B and C are as keys and queries, the heads' inputs as values."""
+    inner = a.num_heads * a.v_head_dim
+    return {
+        "inner": inner,
+        "groups": a.num_key_value_heads,
+        "group_width": inner // a.num_key_value_heads,
+        "conv_width": inner + 2 * a.num_key_value_heads * a.head_dim,
+        "in_width": next(linear.out_features for linear in block.linears if linear.leaf == "in_proj"),
+    }
+
+
 def sequence_dims(dims: dict[str, Any], length: Any) -> dict[str, Any]:
     """What a length makes of a recurrence; none where the layer has none.
 
@@ -53,6 +65,7 @@ def sequence_dims(dims: dict[str, Any], length: Any) -> dict[str, Any]:
     return {
         "conv_length": length + dims["conv_kernel"] - 1,
         "chunks": chunks,
+        "chunks_and_one": chunks + 1,
         "chunks_before": _at_least_0(chunks - 2),
         "chunks_between": _at_least_0(chunks - 3),
     }

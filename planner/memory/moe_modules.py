@@ -93,6 +93,16 @@ def experts(
     return grouped_mm_experts_forward(c, hidden_states, top_k_index, top_k_weights, stacks, gate, biases)
 
 
+def ungated_experts(
+    c: Context, hidden_states: Value, top_k_index: Value, top_k_weights: Value, act_fn: Gate, module: str
+) -> Value:
+    """The same of experts without a gate (has_gate=False): up_proj alone, then the activation."""
+    down_proj = stack(c, f"{module}.down_proj", HIDDEN, ("intermediate",), 1)
+    up_proj = stack(c, f"{module}.up_proj", ("intermediate",), HIDDEN, 1)
+    up: Shape = ("intermediate",)
+    return grouped_mm_experts_forward(c, hidden_states, top_k_index, top_k_weights, (up_proj, down_proj), act_fn, up=up)
+
+
 def stack(c: Context, name: str, out: Shape, inner: Shape, linears: int) -> Stack:
     """A stack of experts [experts, out, in] as the module's attribute gives it; `linears` of old are fused in it."""
     weight = c.parameter(name, ("experts", *out, *inner))
@@ -144,8 +154,9 @@ def grouped_mm_experts_forward(
     stacks: tuple[Stack, Stack],
     gate: Gate,
     biases: tuple[Value, ...] = (),
+    up: Shape = (2, "intermediate"),
 ) -> Value:
-    """grouped_mm_experts_forward (transformers 5.23 integrations/moe.py)."""
+    """grouped_mm_experts_forward (transformers 5.23 integrations/moe.py); up: what the first product makes."""
     t = c.tape
     sample_weights = top_k_weights
     expert_ids_g, perm = t.allocate(PAIRS, "int64", "sorted experts"), t.allocate(PAIRS, "int64", "order")
@@ -157,7 +168,7 @@ def grouped_mm_experts_forward(
     gate_up_proj, down_proj = stacks
     selected_weights = gate_up_proj()
     selected_biases = moe_ops.gather_rows(t, biases[0], expert_ids_g) if biases else None
-    proj_out = moe_ops.grouped_mm(t, selected_hidden_states_g, selected_weights, (*PAIRS, 2, "intermediate"))
+    proj_out = moe_ops.grouped_mm(t, selected_hidden_states_g, selected_weights, (*PAIRS, *up))
     proj_out = moe_ops.add_in_place(t, proj_out, selected_biases)
     proj_out = gate(c, proj_out)
     selected_weights = down_proj()

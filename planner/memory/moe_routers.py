@@ -8,17 +8,17 @@ from planner.memory.graph import Value
 from planner.memory.linear_ops import dense
 from planner.memory.live import Shape
 from planner.memory.modules import Context
-from planner.memory.moe_modules import PAIRS, router_weight
+from planner.memory.moe_modules import GATE, PAIRS, router_weight
 
 SCORES: Shape = ("B", "S", "experts")
 GROUPS: Shape = ("B", "S", "expert_groups")
 CHOSEN: Shape = ("B", "S", "chosen_groups")
 
 
-def sigmoid_router(c: Context, hidden_states: Value, bias_dtype: str) -> tuple[Value, Value, Value]:
+def sigmoid_router(c: Context, hidden_states: Value, bias_dtype: str, name: str = GATE) -> tuple[Value, Value, Value]:
     """DeepseekV3TopkRouter.forward and Glm4MoeTopkRouter.forward; bias_dtype: of e_score_correction_bias."""
     t = c.tape
-    router_logits = float32_logits(c, hidden_states)
+    router_logits = float32_logits(c, hidden_states, name)
     scores = ops.unary(t, router_logits, "sigmoid", saves_output=True)
     scores_for_choice = ops.add_constant(t, scores, "scores for choice", bias_dtype)
     best_two, _ = moe_ops.topk(t, scores_for_choice, (*GROUPS, 2))
@@ -49,13 +49,13 @@ def softmax_router(c: Context, hidden_states: Value) -> tuple[Value, Value, Valu
     return router_logits, topk_weights, topk_indices
 
 
-def float32_logits(c: Context, hidden_states: Value) -> Value:
+def float32_logits(c: Context, hidden_states: Value, name: str = GATE) -> Value:
     """``F.linear(hidden_states.type(float32), weight.type(float32))``, which autocast casts back."""
     t = c.tape
     return dense(
         t,
         ops.to(t, hidden_states, "float32", "router input"),
-        ops.to(t, router_weight(c), "float32", "router weight"),
+        ops.to(t, router_weight(c, name), "float32", "router weight"),
         None,
         ("experts",),
     )

@@ -75,7 +75,7 @@ class BlockShape:
     matmul_linears: the linears are Falcon's subclass, whose forward is a matmul and an addition.
     shares: layers hand more than hidden states on (planner/memory/sharing.py). cross: attention to an encoder's output
     follows; bidirectional: no causal order. position_bias: the layer has a table of position biases.
-    norm_bias: LayerNorms have one.
+    norm_bias: LayerNorms have one; conv_bias: the convolution of a recurrence has one.
     """
 
     mixer: str = "attention"
@@ -112,6 +112,7 @@ class BlockShape:
     cross: bool = False
     bidirectional: bool = False
     position_bias: bool = False
+    conv_bias: bool = False
     norm_bias: bool = True
     roles: Roles = Roles()
 

@@ -36,7 +36,8 @@ def _of_loop(structure: Structure, block: Block, regime: Regime) -> Structure:
     loop = next((loop for loop in regime.loops if loop.tokens == pass_tokens(block)), None)
     if loop is None:
         return structure
-    return replace(structure, loop_passes=loop.passes, whole_chunks=loop.whole and structure.kept_dtype == "float32")
+    whole = loop.whole and (structure.block.mixer == "mamba" or structure.kept_dtype == "float32")
+    return replace(structure, loop_passes=loop.passes, whole_chunks=whole)
 
 
 def _structure(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from planner.architecture.blocks import Architecture, Attention, Block, Linear, Mlp, Moe, Tensor
 from planner.architecture.config import MAX_LAYERS, Config
 from planner.architecture.experts import mixture, router
-from planner.architecture.families.hybrid import full, recurrent
+from planner.architecture.families.hybrid import full
 from planner.architecture.parts import (
     Body,
     conv,
@@ -52,7 +52,13 @@ def mamba2(c: Config) -> Block:
     )
     scalars = tuple(Tensor(f"mixer.{name}", (heads,)) for name in ("dt_bias", "A_log", "D"))
     tensors = scalars + conv("mixer.conv1d", (width, 1, c.size("conv_kernel")), c.flag("use_conv_bias"))
-    return one_part(c, linears, tensors + rms_norm("mixer.norm", inner), recurrent(heads, head_dim))
+    return one_part(c, linears, tensors + rms_norm("mixer.norm", inner), dual(c, heads, head_dim))
+
+
+def dual(c: Config, heads: int, head_dim: int) -> Attention:
+    """B and C of a group are keys and queries as wide as the state; what a head takes in are its values."""
+    groups, state, chunk_size = c.size("n_groups"), c.size("ssm_state_size"), c.size("chunk_size")
+    return Attention("mamba", heads, groups, state, head_dim, position="none", chunk_size=chunk_size)
 
 
 def experts(c: Config) -> Block:
@@ -110,11 +116,12 @@ def nemotron_h(given: Mapping[str, object]) -> Architecture:
         **{"mlp_bias": False, "ssm_state_size": 128, "mamba_num_heads": 128, "mamba_head_dim": 64, "n_groups": 8},
         **{"conv_kernel": 4, "use_conv_bias": True, "use_bias": False, "n_routed_experts": 8},
         **{"moe_intermediate_size": 7688, "moe_shared_expert_intermediate_size": 7688, "moe_latent_size": None},
-        **{"num_experts_per_tok": 2, "layers_block_type": None},
+        **{"num_experts_per_tok": 2, "layers_block_type": None, "chunk_size": 128, "norm_topk_prob": True},
     }
     aliases = {
         **{"layer_types": "layers_block_type", "num_local_experts": "n_routed_experts"},
         **{"mamba_n_groups": "n_groups", "mamba_d_conv": "conv_kernel", "mamba_conv_bias": "use_conv_bias"},
+        "mamba_chunk_size": "chunk_size",
     }
     c = Config(given, defaults, aliases)
     hidden, vocab = c.size("hidden_size"), c.size("vocab_size")

@@ -65,6 +65,7 @@ FAMILIES = {
     "qwen3_next": "qwen3_next",
     "mamba": "mamba",
     "jamba": "jamba",
+    "nemotron_h": "nemotron_h",
     "qwen3_5": "qwen3_5",
     "qwen3_5_moe": "qwen3_5",
 }
@@ -76,8 +77,9 @@ TEXT_MODELS = {"gemma3": "gemma3_text"}
 #: Families whose code is not in transformers 5.23, with layers like another family's.
 LIKE = {"internlm2": "llama", "kimi_k2": "deepseek_v3"}
 
-#: Families whose loop over single tokens is taken from its last passes, with approximations around it.
-MODELLED = frozenset({"mamba", "jamba"})
+#: Families whose loop over single tokens is taken from its last passes, with approximations around it; and nemotron_h,
+#: followed line by line but for its products in chunks under autocast.
+MODELLED = frozenset({"mamba", "jamba", "nemotron_h"})
 
 GENERIC = "generic"
 
@@ -93,7 +95,8 @@ def layer_family(architecture: Architecture) -> str:
     if name in ("llava", "mistral3"):
         name = str(text.get("model_type")) if isinstance(text, dict) and "model_type" in text else name
     name = TEXT_MODELS.get(name) or LIKE.get(name, name)
-    return name if name in FAMILIES and not _hands_on_keys(architecture) else GENERIC
+    mirrored = name in FAMILIES and not _hands_on_keys(architecture) and not _has_latent_experts(architecture)
+    return name if mirrored else GENERIC
 
 
 def _hands_on_keys(architecture: Architecture) -> bool:
@@ -102,6 +105,11 @@ def _hands_on_keys(architecture: Architecture) -> bool:
     fields = text if isinstance(text, dict) else architecture.config
     shared = fields.get("hidden_size_per_layer_input") or fields.get("num_kv_shared_layers")
     return architecture.model_type.startswith("gemma4") and bool(shared)
+
+
+def _has_latent_experts(architecture: Architecture) -> bool:
+    """Nemotron-H with experts in a latent space (moe_latent_size), not mirrored."""
+    return bool(architecture.config.get("moe_latent_size"))
 
 
 def family_module(family: str) -> ModuleType:

@@ -30,14 +30,14 @@ def mixed(c: Context, hidden_states: Value) -> Value:
     return attn_output
 
 
-def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
-    """JambaAttention.forward."""
-    query_states = llama.heads(c, linear(c, hidden_states, "self_attn.q_proj", QUERIES, HIDDEN), QUERIES)
-    key_states = llama.heads(c, linear(c, hidden_states, "self_attn.k_proj", KEYS, HIDDEN), KEYS)
-    value_states = llama.heads(c, linear(c, hidden_states, "self_attn.v_proj", KEYS, HIDDEN), KEYS)
+def attention(c: Context, hidden_states: Value, name: str = "self_attn") -> tuple[Value, Value | None]:
+    """JambaAttention.forward and NemotronHAttention.forward."""
+    query_states = llama.heads(c, linear(c, hidden_states, f"{name}.q_proj", QUERIES, HIDDEN), QUERIES)
+    key_states = llama.heads(c, linear(c, hidden_states, f"{name}.k_proj", KEYS, HIDDEN), KEYS)
+    value_states = llama.heads(c, linear(c, hidden_states, f"{name}.v_proj", KEYS, HIDDEN), KEYS)
     attn_output, attn_weights = attend(c, query_states, key_states, value_states, c.structure.block.grouped)
     attn_output = ops.view(c.tape, attn_output, ("B", "S", *QUERIES))
-    return linear(c, attn_output, "self_attn.o_proj", HIDDEN, QUERIES), attn_weights
+    return linear(c, attn_output, f"{name}.o_proj", HIDDEN, QUERIES), attn_weights
 
 
 def feed_forward(c: Context, hidden_states: Value) -> Value:

@@ -53,6 +53,13 @@ MODELS: dict[str, dict[str, Any]] = {
         **{"num_experts": 4, "num_experts_per_tok": 2, "attn_layer_period": 4, "attn_layer_offset": 2},
         **{"expert_layer_period": 2, "expert_layer_offset": 1, "mamba_d_state": 8, "mamba_dt_rank": 6},
     },
+    "nemotron_h": {
+        **{**TEXT, "vocab_size": 40},
+        **{"layers_block_type": ["linear_attention", "moe", "full_attention", "mlp", "linear_attention"]},
+        **{"mamba_num_heads": 8, "mamba_head_dim": 12, "ssm_state_size": 8, "n_groups": 2, "chunk_size": 32},
+        **{"n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
+        "moe_shared_expert_intermediate_size": 40,
+    },
     "qwen3_5_moe": {"text_config": {**TEXT, **DELTA, **EXPERTS}, "vision_config": EYE},
 }
 
@@ -117,6 +124,29 @@ def test_a_plan_equals_real_steps(model_type: str, method: str, settings: dict[s
     from profiler.measure import measure
 
     asked = request(model_type, method, **settings)
+    found, measured = estimate(asked), measure(asked)
+    assert found.weights_bytes == measured.weights_bytes
+    assert found.steady_bytes == measured.steady_bytes
+    assert found.peak_bytes == pytest.approx(measured.peak_bytes, rel=5e-4)
+
+
+IN_PROJ = {"lora": {"r": 4, "target_modules": ["in_proj", "q_proj"]}}
+DUALS: list[tuple[str, dict[str, Any]]] = [
+    ("full", {}),
+    ("full", {"max_length": 160, "dtype": "float32"}),
+    ("full", {"max_length": 20, "gradient_checkpointing": True}),
+    ("lora", {"gradient_checkpointing": True, "padding": "padded", **IN_PROJ}),
+    ("qlora", {"attn_implementation": "eager", "per_device_train_batch_size": 1, **IN_PROJ}),
+]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("method", "settings"), DUALS, ids=lambda x: x if isinstance(x, str) else "")
+def test_a_plan_of_mamba_2_by_chunks_equals_real_steps(method: str, settings: dict[str, Any]) -> None:
+    pytest.importorskip("torch", reason="needs the extra `profiler`")
+    from profiler.measure import measure
+
+    asked = request("nemotron_h", method, **settings)
     found, measured = estimate(asked), measure(asked)
     assert found.weights_bytes == measured.weights_bytes
     assert found.steady_bytes == measured.steady_bytes
