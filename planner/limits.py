@@ -10,12 +10,12 @@ from planner.schema import MAX_BATCH, MAX_LENGTH, PlanRequest
 
 def largest_batch(request: PlanRequest) -> int | None:
     """The largest per_device_train_batch_size whose verdict is `fits`; None where not even one fits, or no gpu."""
-    return _largest(lambda n: _fits(request, per_device_train_batch_size=n), MAX_BATCH)
+    return largest(lambda n: _fits(request, per_device_train_batch_size=n), MAX_BATCH)
 
 
 def longest_sequence(request: PlanRequest) -> int | None:
     """The longest max_length whose verdict is `fits`, up to what the model has positions for."""
-    return _largest(lambda n: _fits(request, max_length=n), longest_allowed(request))
+    return largest(lambda n: _fits(request, max_length=n), longest_allowed(request))
 
 
 def longest_allowed(request: PlanRequest) -> int:
@@ -36,7 +36,7 @@ def _fits(request: PlanRequest, **change: int) -> bool:
         return False
 
 
-def _largest(fits: Callable[[int], bool], limit: int) -> int | None:
+def largest(fits: Callable[[int], bool], limit: int) -> int | None:
     """The largest n in [1, limit] with fits(n), for a condition that holds up to some n."""
     if not fits(1):
         return None

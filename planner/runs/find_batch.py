@@ -10,7 +10,7 @@ from typing import Any
 
 from planner.errors import PlannerError, RequestError
 from planner.estimate import estimate
-from planner.limits import longest_allowed
+from planner.limits import largest, longest_allowed
 from planner.runs.guard import limit_bytes, needed_bytes
 from planner.runs.here import Device, request_here
 from planner.runs.record import OUT_OF_MEMORY, Record
@@ -95,16 +95,7 @@ def planned_largest(request: PlanRequest, what: str, limit: int, top: int) -> in
         except PlannerError:
             return False
 
-    if not fits(1):
-        return None
-    low, high = 1, 2
-    while high <= top and fits(high):
-        low, high = high, high * 2
-    high = min(high, top + 1)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+    return largest(fits, top)
 
 
 def search(runs: Callable[[int], bool], first: int, top: int, what: str) -> tuple[int | None, int | None]:
