@@ -5,9 +5,12 @@ peak_bytes + runtime_bytes exactly, and the terms sum to them.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from datetime import date
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from planner.pricing import PricingKind
 
 Category = Literal["weights", "gradients", "optimizer", "activations", "logits", "workspace", "runtime"]
 CATEGORIES: tuple[Category, ...] = (
@@ -52,6 +55,7 @@ PHASE_NAMES: dict[Phase, str] = {
 }
 Certainty = Literal["exact", "modelled", "fitted", "traced"]
 Verdict = Literal["fits", "tight", "does not fit"]
+DateConfidence = Literal["dated", "bracketed", "undated", "old"]
 
 
 #: Dataclasses stand inside a plan, forty and more of them: pydantic reads and writes them as it does models, and they
@@ -85,6 +89,25 @@ class PhaseBytes:
     phase: Phase
     total_bytes: int
     live_bytes: dict[Category, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What an hour of the cards costs, and where that is known from."""
+
+    __pydantic_config__ = _CONFIG
+
+    provider: str
+    instance: str
+    region: str
+    pricing: PricingKind
+    usd_per_hour: Annotated[float, Field(description="of all instances together, while the run goes on")]
+    gpus: Annotated[int, Field(description="cards of all priced instances: may be more than the plan has")]
+    instances: int
+    as_of: Annotated[date | None, Field(description="day the price was valid; null: the source has no date")]
+    date_confidence: DateConfidence
+    source: str
+    note: str = ""
 
 
 class Plan(BaseModel):
@@ -124,4 +147,20 @@ class Plan(BaseModel):
     certainty: Certainty = Field(description="the least certain of the terms' certainties")
     terms: tuple[Term, ...]
     timeline: tuple[PhaseBytes, ...]
+    flops_per_step: int | None = Field(None, description="of all devices; recomputed operations count")
+    step_seconds: float | None = None
+    step_seconds_low: float | None = None
+    step_seconds_high: float | None = None
+    tokens_per_second: float | None = Field(None, description="of all devices together")
+    mfu: float | None = Field(None, description="model FLOPs utilization: recomputed operations do not count")
+    hfu: float | None = Field(None, description="hardware FLOPs utilization: recomputed operations count")
+    train_hours: float | None = Field(None, description="null where no dataset is given")
+    train_hours_low: float | None = None
+    train_hours_high: float | None = None
+    energy_kwh: float | None = None
+    cost_usd: float | None = Field(None, description="null where no dataset is given, or nothing is priced")
+    cost_usd_low: float | None = None
+    cost_usd_high: float | None = None
+    usd_per_million_tokens: float | None = None
+    price: Price | None = Field(None, description="null where nothing is priced")
     notes: tuple[str, ...] = ()

@@ -25,6 +25,8 @@ OPEN: dict[str, Any] = {
     "per_device_train_batch_size": 1,
     "max_length": 1,
     "gradient_accumulation_steps": 1,
+    "dataset": None,
+    "pricing": None,
 }
 
 

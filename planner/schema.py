@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from planner.dataset import DatasetSettings
 from planner.errors import RequestError
 from planner.optimizers import OPTIMIZERS
 from planner.parallelism import ParallelismSettings, broken_rule
+from planner.pricing import PricingSettings
 
 SCHEMA_VERSION = "1"
 
@@ -174,6 +176,8 @@ class PlanRequest(_Frozen):
     num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS, description="cards of all nodes together")] = 1
     num_nodes: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
     parallelism: ParallelismSettings = ParallelismSettings()
+    dataset: DatasetSettings | None = Field(None, description="null: no hours and no cost of the whole run")
+    pricing: PricingSettings | None = Field(None, description="null: the cheapest on demand")
 
     @field_validator("optim")
     @classmethod

@@ -231,7 +231,7 @@ def cli_command(request: PlanRequest) -> str:
 
 def _flag(path: tuple[str, ...], value: Any) -> list[str]:
     """A field as the command line spells it."""
-    name = ("lora-r" if path == ("lora", "r") else path[-1]).replace("_", "-")
+    name = {("lora", "r"): "lora-r", ("pricing", "kind"): "pricing"}.get(path, path[-1]).replace("_", "-")
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     return [f"--{name}", ",".join(value) if isinstance(value, (list, tuple)) else str(value)]

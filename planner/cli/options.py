@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -19,7 +19,11 @@ from planner.schema import PlanRequest
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: Flags that are not the field with dashes, and short forms.
-_FLAGS = {"lora.r": ("--lora-r",), "per_device_train_batch_size": ("--per-device-train-batch-size", "--batch-size")}
+_FLAGS = {
+    "lora.r": ("--lora-r",),
+    "pricing.kind": ("--pricing",),
+    "per_device_train_batch_size": ("--per-device-train-batch-size", "--batch-size"),
+}
 
 _METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER"}
 _MODULE_NAMES = re.compile(r"[\w.,\- ]+")
@@ -66,10 +70,12 @@ def _submodel(annotation: Any) -> type[BaseModel] | None:
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union, None left out; any other type is its own only member."""
+    """The members of a union, None left out; any other type is its own only member. Annotated types are bare."""
+    if get_origin(annotation) is Annotated:
+        return _choices(get_args(annotation)[0])
     if get_origin(annotation) not in (Union, UnionType):
         return (annotation,)
-    return tuple(choice for choice in get_args(annotation) if choice is not type(None))
+    return tuple(bare for choice in get_args(annotation) if choice is not type(None) for bare in _choices(choice))
 
 
 def _option(path: str, info: FieldInfo) -> Callable[[F], F]:

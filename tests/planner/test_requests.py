@@ -6,8 +6,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from planner.dataset import MAX_EPOCHS, MAX_TOKENS, DatasetSettings
 from planner.errors import PlannerError
 from planner.estimate import estimate
+from planner.pricing import PricingSettings
 from planner.schema import (
     MAX_BATCH,
     MAX_GPUS,
@@ -41,6 +43,12 @@ def count_outside(low: int, high: int) -> st.SearchStrategy[Any]:
     return st.one_of(
         st.integers(max_value=low - 1), st.integers(min_value=high + 1), st.just("many"), st.just(float("nan")), SCALARS
     )
+
+
+def number_outside(low: float, high: float) -> st.SearchStrategy[Any]:
+    """Not a number from low to high."""
+    above, below = st.floats(min_value=high, exclude_min=True), st.floats(max_value=low, exclude_max=True)
+    return st.one_of(above, below, st.sampled_from((float("nan"), "many", [], {"x": 1}, b"\xff")))
 
 
 def word_but(*allowed: str) -> st.SearchStrategy[Any]:
@@ -91,6 +99,8 @@ INVALID: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "num_gpus": ("full", count_outside(1, MAX_GPUS)),
     "num_nodes": ("full", count_outside(1, MAX_GPUS)),
     "parallelism": ("full", NOT_A_SECTION),
+    "dataset": ("full", NOT_A_SECTION),
+    "pricing": ("full", NOT_A_SECTION),
 }
 SECTIONS: dict[str, tuple[str, type]] = {
     "gradient_checkpointing_kwargs": ("full", GradientCheckpointingKwargs),
@@ -98,6 +108,8 @@ SECTIONS: dict[str, tuple[str, type]] = {
     "prompt": ("prompt_tuning", PromptSettings),
     "quantization": ("qlora", QuantizationSettings),
     "parallelism": ("full", ParallelismSettings),
+    "dataset": ("full", DatasetSettings),
+    "pricing": ("full", PricingSettings),
 }
 PARALLEL_KINDS = ("tensor", "pipeline", "context", "expert")
 INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
@@ -131,6 +143,24 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "strategy": word_but("none", "ddp", "zero1", "zero2", "zero3", "fsdp", "hsdp"),
         **dict.fromkeys((f"{kind}_parallel_size" for kind in PARALLEL_KINDS), count_outside(1, MAX_GPUS)),
         **dict.fromkeys(("offload_optimizer", "offload_params", "activation_offloading"), NOT_A_FLAG),
+    },
+    "dataset": {
+        "num_tokens": count_outside(1, MAX_TOKENS),
+        "num_examples": count_outside(1, MAX_TOKENS),
+        "mean_length": number_outside(1, MAX_TOKENS),
+        "num_train_epochs": number_outside(1e-6, MAX_EPOCHS),
+    },
+    "pricing": {
+        "kind": word_but("on_demand", "spot", "reserved", "owned"),
+        "provider": st.sampled_from(("", "x" * 101, 5, [], {})),
+        "restart_allowance": number_outside(0, 0.999),
+        "purchase_price_usd": number_outside(0, 10**12),
+        "host_price_usd": number_outside(0, 10**12),
+        "useful_life_years": number_outside(0.01, 100),
+        "power_w": number_outside(0, 10**6),
+        "host_power_w": number_outside(0, 10**6),
+        "electricity_usd_per_kwh": number_outside(0, 10**12),
+        "utilization": number_outside(0.001, 1),
     },
 }
 
@@ -208,6 +238,10 @@ def test_what_is_no_request_is_refused(request_: Any) -> None:
         ({"method": "lora", "quantization": {}}, "quantization"),
         ({"num_gpus": 2}, "num_gpus"),
         ({"parallelism": {"strategy": "ddp"}}, "parallelism.strategy"),
+        ({"dataset": {}}, "dataset"),
+        ({"dataset": {"num_examples": 5}}, "dataset"),
+        ({"dataset": {"num_tokens": 5, "num_examples": 5, "mean_length": 5}}, "dataset"),
+        ({"pricing": {"restart_allowance": 0.1}}, "pricing"),
         ({"model": "openai-community/gpt2", "max_length": 1025}, "max_length"),
         ({"model": "facebook/opt-125m", "max_length": 2049}, "max_length"),
         ({"method": "lora", "lora": {"target_modules": r"model\.layers\.0\..*"}}, "lora.target_modules"),

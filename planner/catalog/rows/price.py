@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from planner.answer import DateConfidence
 from planner.catalog.rows import Row, Text
 
 Pricing = Literal["on_demand", "spot"]
@@ -30,7 +31,7 @@ class PriceRow(Row):
     pricing: Pricing
     as_of: date | None = Field(None, description="day the price was valid; null: the source has no date")
     as_of_basis: Text = Field(description="how the date, or the lack of one, is known")
-    date_confidence: Literal["dated", "bracketed", "undated", "old"]
+    date_confidence: DateConfidence
     derived: bool = Field(description="summed or counted from parts, as the note says")
     cheapest_in_group: bool = Field(description="least price of this provider, card, count and pricing")
     source_url: Text
