@@ -9,6 +9,7 @@ from planner.catalog import find_gpu
 from planner.catalog.rows.gpu import GpuRow
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
+from planner.memory.dims import Number
 from planner.memory.inventory import Setup
 from planner.memory.layers import activation_certainty, exceeds_transformers
 from planner.memory.model_parallel import device_length
@@ -45,7 +46,7 @@ class Memory:
     host: int
 
 
-def _certainty(request: PlanRequest, prepared: Prepared, static: Static) -> Certainty:
+def certainty_of(request: PlanRequest, prepared: Prepared, static: Static) -> Certainty:
     """The least certain of the answer's parts.
 
     On cards, a request that names no stack leaves open whether a quantized base's experts are quantized (transformers 4
@@ -78,10 +79,8 @@ class Resident:
 
 
 def resident_bytes(request: PlanRequest, static: Static) -> Resident:
-    """What every moment of the step has in common, for evaluation over arrays of batches and lengths."""
-    gpu = find_gpu(request.gpu) if request.gpu is not None else None
-    constant = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
-    always = static.weights + static.states.total + constant
+    """What every moment of the step has in common but the cuBLAS workspace, which depends on the card."""
+    always = static.weights + static.states.total
     held = static.gradients if request.gradient_accumulation_steps > 1 else 0
     in_step = static.gradients + static.step_workspace + buffers_at(static.buffers, "optimizer_step")
     return Resident(static, always + held, always + in_step)
@@ -109,7 +108,7 @@ def compute_memory(request: PlanRequest) -> Memory:
         found = moments(static, own_step, accumulating, cublas + ids)
         answers.append((max(found, key=lambda m: m.total), found, static, own_step.on_host))
     peak, found, static, on_host = max(answers, key=lambda answer: answer[0].total)
-    certainty = _certainty(request, prepared, static)
+    certainty = certainty_of(request, prepared, static)
     band = band_for(request, certainty)
     on_device = device_bytes(peak.total, request.device, band)
     return Memory(
@@ -178,7 +177,8 @@ def estimate(request: PlanRequest) -> Plan:
 
 def needed_bytes(memory: Memory) -> int:
     """What must stay on the card: paged optimizer states can leave it."""
-    return memory.device.device - memory.static.states.paged
+    needed: int = memory.device.device - memory.static.states.paged
+    return needed
 
 
 def verdict(memory: Memory) -> Verdict | None:
@@ -186,12 +186,17 @@ def verdict(memory: Memory) -> Verdict | None:
     return _verdict(memory.gpu, memory.device, memory.static.states.paged)
 
 
+#: By how many ends of the band lie beyond what the card offers.
+VERDICTS: tuple[Verdict, ...] = ("fits", "tight", "does not fit")
+
+
+def verdict_number(usable: Number, device: DeviceBytes, paged: Number) -> Number:
+    """Which of VERDICTS it is, element by element for arrays. paged: states that can leave the card."""
+    return 0 + (device.high - paged > usable) + (device.low - paged > usable)
+
+
 def _verdict(gpu: GpuRow | None, device: DeviceBytes, paged: int) -> Verdict | None:
-    if gpu is None:
-        return None
-    if device.high - paged <= gpu.usable_bytes:
-        return "fits"
-    return "tight" if device.low - paged <= gpu.usable_bytes else "does not fit"
+    return None if gpu is None else VERDICTS[verdict_number(gpu.usable_bytes, device, paged)]
 
 
 def verdict_fields(gpu: GpuRow | None, band: Band, device: DeviceBytes, paged: int) -> dict[str, Any]:

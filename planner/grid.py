@@ -1,25 +1,58 @@
-"""Peaks over arrays of batches and lengths: the same formulas as one plan, evaluated for all at once.
+"""Whole plans over arrays of batches and lengths, on many cards: the formulas of one plan, evaluated for all at once.
 
-The only place of the planner where numpy comes in.
+What depends on batch and length is evaluated once for all cards: a card adds its cuBLAS workspace and says what it
+offers. numpy comes in here, and where the formulas are given arrays.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from planner.architecture.blocks import Architecture
-from planner.estimate import resident_bytes
-from planner.memory.dims import larger
+from planner.catalog import find_gpu
+from planner.catalog.rows.gpu import GpuRow
+from planner.estimate import capability, certainty_of, resident_bytes, verdict_number
+from planner.memory.band import Band, band_for
 from planner.memory.loops import MANY_PASSES, all_pass_tokens
 from planner.memory.model_parallel import device_length
+from planner.memory.moments import Static
 from planner.memory.pipeline import staged
-from planner.memory.runtime import batch_bytes
-from planner.prepare import prepare
+from planner.memory.runtime import batch_bytes, cublas_workspace_bytes, device_bytes
+from planner.memory.step import Step
+from planner.prepare import Prepared, prepare
 from planner.resolve import check
 from planner.schema import PlanRequest
 
 Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """Peaks of tensor bytes over (batch, length), on any card: without its cuBLAS workspace.
+
+    paged_bytes: optimizer states that can leave the card, of the stage with the peak.
+    """
+
+    request: PlanRequest
+    prepared: Prepared
+    peak_bytes: Int64
+    paged_bytes: Int64
+    band: Band
+
+
+@dataclass(frozen=True, slots=True)
+class OnCards:
+    """The same on cards: one more axis in front, in the order of the cards. verdict: numbers of estimate.VERDICTS."""
+
+    peak_bytes: Int64
+    reserved_bytes: Int64
+    device_bytes: Int64
+    low_bytes: Int64
+    high_bytes: Int64
+    headroom_bytes: Int64
+    verdict: Int64
 
 
 def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -> Int64:
@@ -27,25 +60,70 @@ def peak_bytes_grid(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -
 
     The request's own per_device_train_batch_size and max_length are not used. Raises PlannerError as `estimate` does.
     """
+    gpu = find_gpu(request.gpu) if request.gpu is not None else None
+    return tensors(request, batch, length).peak_bytes + _workspace_bytes(request, gpu)
+
+
+def tensors(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -> Tensors:
+    """The part of the plans that no card changes; arguments and errors as of `peak_bytes_grid`."""
     batches, lengths = np.broadcast_arrays(np.asarray(batch, np.int64), np.asarray(length, np.int64))
     stacked, prepared = prepare(request)
-    request, model = stacked.request, prepared.model
-    largest = request.model_copy(update={"max_length": int(lengths.max())})
-    check(largest, model.architecture)
-    padded = request.padding == "padded"
+    request, architecture = stacked.request, prepared.model.architecture
+    check(request.model_copy(update={"max_length": int(lengths.max())}), architecture)
+    peaks, paged = _peaks(request, prepared, batches, lengths)
+    band = band_for(request, certainty_of(request, prepared, prepared.static))
+    return Tensors(request, prepared, peaks, paged, band)
+
+
+def on_cards(plans: Tensors, gpus: Sequence[GpuRow]) -> OnCards:
+    """Peak, what the device shows, its band and the verdict on each card."""
+    workspaces = [_workspace_bytes(plans.request, gpu) for gpu in gpus]
+    peaks = plans.peak_bytes + _by_card(workspaces, plans.peak_bytes.ndim)
+    usable = _by_card([gpu.usable_bytes for gpu in gpus], plans.peak_bytes.ndim)
+    found = device_bytes(peaks, plans.request.device, plans.band)
+    return OnCards(
+        peak_bytes=peaks,
+        reserved_bytes=found.reserved,
+        device_bytes=found.device,
+        low_bytes=found.low,
+        high_bytes=found.high,
+        headroom_bytes=usable - (found.device - plans.paged_bytes),
+        verdict=verdict_number(usable, found, plans.paged_bytes),
+    )
+
+
+def _by_card(values: Sequence[int], num_axes: int) -> Int64:
+    """One value a card, to be broadcast over so many axes."""
+    return np.array(values, np.int64).reshape(-1, *(1,) * num_axes)
+
+
+def _workspace_bytes(request: PlanRequest, gpu: GpuRow | None) -> int:
+    return cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
+
+
+def _peaks(request: PlanRequest, prepared: Prepared, batches: Int64, lengths: Int64) -> tuple[Int64, Int64]:
+    """The peaks, and the paged states of the stage that has each."""
+    architecture = prepared.model.architecture
     own = device_length(request, lengths)
-    ids = batch_bytes(request.device, model.architecture.model_type, padded, batches, own)
-    residents = [(stage, resident_bytes(request, static)) for stage, static in prepared.stages]
-    peaks = np.full(batches.shape, max(resident.optimizer_step for _, resident in residents), np.int64)
-    peaks += ids
-    accumulating = request.gradient_accumulation_steps > 1
-    for cells in _alike(model.architecture, batches, lengths):
-        step = prepared.step(batches[cells], lengths[cells], accumulating)
-        for stage, resident in residents:
-            for moment in staged(step, stage, request).moments(resident.held):
-                total = resident.running + resident.held(moment.at) + ids[cells] + moment.bytes
-                peaks[cells] = larger(peaks[cells], total)
-    return peaks
+    padded = request.padding == "padded"
+    ids = batch_bytes(request.device, architecture.model_type, padded, batches, own)
+    peaks, paged = np.full(batches.shape, -1, np.int64), np.zeros(batches.shape, np.int64)
+    for cells in _alike(architecture, batches, lengths):
+        step = prepared.step(batches[cells], lengths[cells], request.gradient_accumulation_steps > 1)
+        for stage, static in prepared.stages:
+            found = _highest(request, static, staged(step, stage, request)) + ids[cells]
+            paged[cells] = np.where(found > peaks[cells], static.states.paged, paged[cells])
+            peaks[cells] = np.maximum(peaks[cells], found)
+    return peaks, paged
+
+
+def _highest(request: PlanRequest, static: Static, step: Step) -> Int64:
+    """The largest moment of one stage, without the batch itself."""
+    resident = resident_bytes(request, static)
+    highest = np.asarray(resident.optimizer_step)
+    for moment in step.moments(resident.held):
+        highest = np.maximum(highest, resident.running + resident.held(moment.at) + moment.bytes)
+    return highest
 
 
 def _alike(architecture: Architecture, batches: Int64, lengths: Int64) -> Iterator[NDArray[np.bool_]]:

@@ -11,6 +11,7 @@ from math import erf, exp, log, sqrt
 from planner.answer import Certainty
 from planner.catalog.bands import find_band
 from planner.catalog.rows.band import UNNAMED
+from planner.memory.dims import Number, truncated
 from planner.schema import PlanRequest
 
 #: Standard normal quantiles at 5, 25, 50, 75 and 95%.
@@ -23,9 +24,9 @@ class Band:
 
     quantiles: tuple[float, ...]
 
-    def ends(self, num_bytes: int) -> tuple[int, int]:
+    def ends(self, num_bytes: Number) -> tuple[Number, Number]:
         """Lower and upper end of the 90% band around a prediction."""
-        return int(num_bytes * exp(self.quantiles[0])), int(num_bytes * exp(self.quantiles[-1]))
+        return truncated(num_bytes * exp(self.quantiles[0])), truncated(num_bytes * exp(self.quantiles[-1]))
 
     def chance_above(self, predicted: int, limit: int) -> float:
         """Chance that the run needs more than `limit` bytes where `predicted` are predicted."""

@@ -238,6 +238,11 @@ def value(monomial: Monomial, dims: Dims) -> Number:
     return product
 
 
+def truncated(number: Number) -> Number:
+    """A float without its fraction, as an integer; element by element for arrays."""
+    return int(number) if isinstance(number, float) else number.astype("int64")
+
+
 def larger(a: Number, b: Number) -> Number:
     """The larger of two numbers, element by element for arrays."""
     if isinstance(a, int | float) and isinstance(b, int | float):

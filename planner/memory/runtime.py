@@ -6,7 +6,7 @@ Everything here is a stated assumption with its source; CPU runs have none of it
 from dataclasses import dataclass
 
 from planner.memory.band import Band
-from planner.memory.dims import Number
+from planner.memory.dims import Number, truncated
 from planner.units import MIB
 
 #: Context, kernels and driver structures of one process outside torch's allocator, with lazy module loading
@@ -27,13 +27,13 @@ SEGMENT_BYTES = 2 * MIB
 
 @dataclass(frozen=True, slots=True)
 class DeviceBytes:
-    """The step's tensors as the allocator and the driver see them."""
+    """The step's tensors as the allocator and the driver see them; arrays where the peak is one."""
 
     runtime: int
-    reserved: int
-    device: int
-    low: int
-    high: int
+    reserved: Number
+    device: Number
+    low: Number
+    high: Number
 
 
 #: Families whose forward reshapes the token ids, so that the counted steps see them (profiler/storages.py).
@@ -60,11 +60,11 @@ def cublas_workspace_bytes(compute_capability: float | None) -> int:
     return CUBLAS_WORKSPACE_BYTES
 
 
-def device_bytes(peak_bytes: int, device: str, band: Band) -> DeviceBytes:
+def device_bytes(peak_bytes: Number, device: str, band: Band) -> DeviceBytes:
     """From the peak of tensor bytes to what the device shows, with its band."""
     if device == "cpu":
         return DeviceBytes(0, peak_bytes, peak_bytes, *band.ends(peak_bytes))
-    slack = int(peak_bytes * FRAGMENTATION_SHARE)
+    slack = truncated(peak_bytes * FRAGMENTATION_SHARE)
     reserved = -(-(peak_bytes + slack) // SEGMENT_BYTES) * SEGMENT_BYTES
     device_total = reserved + CONTEXT_BYTES
     return DeviceBytes(CONTEXT_BYTES, reserved, device_total, *band.ends(device_total))
