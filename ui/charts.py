@@ -14,6 +14,9 @@ from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
 from ui.text import SHORT_PHASES, slack_bytes
 
+#: What st.plotly_chart is to show besides the picture: nothing.
+CONFIG = {"displayModeBar": False}
+
 GREY = "#808495"
 
 #: A card's line: grey dashes on white, which read on every bar, on light and on dark.

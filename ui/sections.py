@@ -11,14 +11,12 @@ import streamlit as st
 from planner.advise import Suggestion
 from planner.answer import Plan
 from planner.catalog import find_gpu
-from planner.report import CATEGORY_NAMES
 from planner.schema import PlanRequest
 from planner.units import format_gib
-from ui import charts, state, text
+from ui import charts, links, state, text
 from ui.answers import Answer
-from ui.inputs import set_inputs
-
-_CHART_CONFIG = {"displayModeBar": False}
+from ui.ledger import gib_columns
+from ui.widgets import set_inputs
 
 
 def examples() -> None:
@@ -112,13 +110,6 @@ def _suggestion(suggestion: Suggestion, key: str) -> None:
     st.caption(f"Costs: {suggestion.price}.")
 
 
-def breakdown(plan: Plan) -> None:
-    """The bar of the parts against the card's line."""
-    st.subheader("Where the memory goes", anchor=False)
-    st.caption("What is on the card at the peak of a step (estimated), with the 90% band on the whole.")
-    st.plotly_chart(charts.breakdown_figure(plan), key="breakdown", config=_CHART_CONFIG, alt=text.breakdown_alt(plan))
-
-
 def timeline(plan: Plan) -> None:
     """One training step over its phases; the table holds what both pictures show."""
     st.subheader("One training step", anchor=False)
@@ -126,7 +117,7 @@ def timeline(plan: Plan) -> None:
         "The largest moment of each phase (estimated): tensors and the CUDA context, without the allocator's slack of "
         f"{format_gib(text.slack_bytes(plan))}."
     )
-    st.plotly_chart(charts.timeline_figure(plan), key="timeline", config=_CHART_CONFIG, alt=text.timeline_alt(plan))
+    st.plotly_chart(charts.timeline_figure(plan), key="timeline", config=charts.CONFIG, alt=text.timeline_alt(plan))
     tabled = st.expander("Both pictures as tables", key="tables", icon=":material/table:", on_change="rerun")
     if tabled.open:
         from ui import tables
@@ -137,16 +128,7 @@ def timeline(plan: Plan) -> None:
 
 
 def _table(frame: Any, alt: str) -> None:
-    st.dataframe(frame, column_config=_numbers(), hide_index=True, alt=alt)
-
-
-def _numbers() -> dict[str, Any]:
-    gib_column = st.column_config.NumberColumn(format="%.3f")
-    names = (*CATEGORY_NAMES.values(), "total", "GiB")
-    return {name: gib_column for name in names} | {
-        "share": st.column_config.NumberColumn(format="percent"),
-        "bytes": st.column_config.NumberColumn(format="localized"),
-    }
+    st.dataframe(frame, column_config=gib_columns(), hide_index=True, alt=alt)
 
 
 def limits(request: PlanRequest, result: Answer) -> None:
@@ -168,45 +150,6 @@ def limits(request: PlanRequest, result: Answer) -> None:
         )
 
 
-@st.fragment
-def ledger(plan: Plan) -> None:
-    """Every term live at the peak; a chosen row is derived below."""
-    from ui import tables
-
-    st.subheader("The ledger", anchor=False)
-    st.caption(
-        f"{len(plan.terms)} terms are live at the peak; they sum to {format_gib(plan.peak_bytes + plan.runtime_bytes)} "
-        "(estimated). Choose a row to see its derivation."
-    )
-    event = st.dataframe(
-        tables.ledger_frame(plan),
-        key="ledger",
-        column_config=_ledger_columns(),
-        hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
-        alt="The ledger: every term live at the peak with bytes, formula, values, source and certainty",
-    )
-    for row in event.selection.rows:
-        if row < len(plan.terms):
-            _derivation(plan, row)
-
-
-def _ledger_columns() -> dict[str, Any]:
-    return _numbers() | {
-        "name": st.column_config.TextColumn(pinned=True, width="medium"),
-        "certainty": st.column_config.TextColumn(help=text.CERTAINTY_HELP),
-    }
-
-
-def _derivation(plan: Plan, row: int) -> None:
-    term = plan.terms[row]
-    with st.container(border=True):
-        st.markdown(f"**{term.name}** ({term.category}, {term.certainty})")
-        st.code(text.derivation(term), language=None, wrap_lines=True)
-        st.caption(f"{text.lifetime(term)} Source: {term.source}.")
-
-
 def notes(plan: Plan) -> None:
     """What the plan did with the request that a reader should know, and the units."""
     st.subheader("Notes", anchor=False)
@@ -217,8 +160,8 @@ def take_away(request: PlanRequest, plan: Plan, values: Mapping[str, Any]) -> No
     """The link, the command and the files that give the same answer."""
     st.subheader("Take it with you", anchor=False)
     st.caption("This page's address holds the whole question. On the command line, the same answer:")
-    st.code(state.cli_command(request), language="bash", wrap_lines=True)
-    st.code(state.link(st.context.url or "", values), language=None, wrap_lines=True)
+    st.code(links.cli_command(request), language="bash", wrap_lines=True)
+    st.code(links.link(st.context.url or "", values), language=None, wrap_lines=True)
     with st.container(horizontal=True):
         _download("Request as JSON", "request.json", request.model_dump_json(indent=2, exclude_unset=True))
         _download("Answer as JSON", "answer.json", plan.model_dump_json(indent=2))

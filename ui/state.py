@@ -3,15 +3,14 @@
 Nothing here imports streamlit; choices and defaults are read off the schema.
 """
 
-import shlex
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
-from urllib.parse import urlencode
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from planner.catalog import find_model
+from planner.catalog import find_model, stack_values
 from planner.catalog.config_file import is_path
 from planner.catalog.names import shown
 from planner.errors import UnknownModelError
@@ -19,6 +18,7 @@ from planner.optimizers import OPTIMIZERS
 from planner.resolve import load_model
 from planner.schema import (
     METHODS,
+    STACKS,
     GradientCheckpointingKwargs,
     LoraSettings,
     ParallelismSettings,
@@ -45,6 +45,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "offload_optimizer": ("parallelism", "offload_optimizer"),
     "offload_params": ("parallelism", "offload_params"),
     "activation_offloading": ("parallelism", "activation_offloading"),
+    "stack": ("stack",),
     "max_length": ("max_length",),
     "per_device_train_batch_size": ("per_device_train_batch_size",),
     "gradient_checkpointing": ("gradient_checkpointing",),
@@ -79,6 +80,9 @@ FIRST_QUESTION: dict[str, Any] = {
     "gpu": "rtx-4090",
     "strategy": "fsdp",
 }
+
+#: The choice of stack that leaves it open, which is another question than naming the schema's default.
+NO_STACK = "not named"
 
 #: Questions to start from: what a person would ask -> the inputs that differ from the defaults.
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -115,6 +119,8 @@ def _info(key: str) -> FieldInfo:
 
 def default(key: str) -> Any:
     """The value an input starts with."""
+    if key == "stack":
+        return NO_STACK
     return FIRST_QUESTION[key] if key in FIRST_QUESTION else _info(key).get_default()
 
 
@@ -127,6 +133,8 @@ def choices(key: str) -> tuple[str, ...]:
     """What the page offers for a field with a fixed list of values: all that the schema allows, but for methods."""
     if key == "method":
         return METHODS
+    if key == "stack":
+        return (NO_STACK, *STACKS)
     return tuple(OPTIMIZERS) if key == "optim" else get_args(_info(key).annotation)
 
 
@@ -136,20 +144,36 @@ def description(key: str) -> str:
 
 
 def request_from_values(values: Values) -> PlanRequest:
-    """The request that the inputs ask for; inputs at their defaults are left to the schema.
+    """The request that the inputs ask for; inputs at their defaults are left to the schema, or to the stack.
 
     Raises PlannerError with one line on the input that breaks a rule.
     """
     data: dict[str, Any] = {}
-    for key, value in _in_force(values):
+    left_open = defaults() | stack_fills(str(values.get("stack")), str(values.get("method")))
+    for key, value in in_force(values):
         if key == "model":
             _check_model(str(value))
-        if key in FIRST_QUESTION or value != default(key):
+        if key in FIRST_QUESTION or value != left_open[key]:
             _put(data, FIELDS[key], value)
     targets = data.get("lora", {}).get("target_modules")
     if targets is not None:
         data["lora"]["target_modules"] = _target_modules(str(targets), parse_request({**data, "lora": None}))
     return parse_request(data)
+
+
+def stack_fills(stack: str, method: str) -> dict[str, Any]:
+    """The inputs that a stack has values for, where a request leaves them open."""
+    name, _, version = stack.partition("@")
+    if stack == "transformers" or name not in STACKS or not re.fullmatch(r"(\d+(\.\d+)*)?", version):
+        return {}
+    keys = {".".join(path): key for key, path in FIELDS.items()}
+    return {keys[row.field]: row.value for row in stack_values(name, version, method) if row.field in keys}
+
+
+def change_of_stack(held: Values, before: str, after: str, method: str) -> dict[str, Any]:
+    """What the inputs become: values that the former stack set go back, those of the new one come in."""
+    former = stack_fills(before, method)
+    return {key: default(key) for key, value in former.items() if held.get(key) == value} | stack_fills(after, method)
 
 
 def _check_model(name: str) -> None:
@@ -166,7 +190,7 @@ def _check_model(name: str) -> None:
         raise UnknownModelError(f"{reason}; choose or type a model of the catalogue", "model") from None
 
 
-def _in_force(values: Values) -> Iterator[tuple[str, Any]]:
+def in_force(values: Values) -> Iterator[tuple[str, Any]]:
     """Inputs that this question has a use for; those left empty have their first value."""
     filled = {key: default(key) if values.get(key) in (None, "") else values[key] for key in FIELDS}
     unused = set({"full": ("lora", "quantization"), "lora": ("quantization",)}.get(filled["method"], ()))
@@ -191,47 +215,16 @@ def _target_modules(text: str, request: PlanRequest) -> str | list[str]:
 def values_from_changes(changes: Mapping[str, Any]) -> dict[str, Any] | None:
     """Changes of a request, nested as its fields, as values of the inputs; None where an input is missing."""
     keys = {path: key for key, path in FIELDS.items()}
-    values = {keys.get(path): value for path, value in _leaves(changes)}
+    values = {keys.get(path): value for path, value in leaves(changes)}
     if None in values:
         return None
     return {str(key): ", ".join(v) if isinstance(v, (list, tuple)) else v for key, v in values.items()}
 
 
-def _leaves(changes: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def leaves(changes: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every field of nested settings, with its path."""
     for name, value in changes.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, (*parents, name))
+            yield from leaves(value, (*parents, name))
         else:
             yield (*parents, name), value
-
-
-def query(values: Values) -> dict[str, str]:
-    """The URL's parameters for these inputs: those that differ from the defaults, as the page writes them."""
-    return {key: _url_text(value) for key, value in _in_force(values) if value != default(key)}
-
-
-def _url_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def link(base_url: str, values: Values) -> str:
-    """The address that opens the page with these inputs."""
-    parameters = urlencode(query(values))
-    address = f"{base_url.rstrip('/')}/"
-    return f"{address}?{parameters}" if parameters else address
-
-
-def cli_command(request: PlanRequest) -> str:
-    """The command that gives the same answer."""
-    words = ["tunebudget", "fit", str(request.model), "--method", request.method]
-    for path, value in _leaves(request.model_dump(exclude_unset=True, exclude={"model", "method", "id"})):
-        words += _flag(path, value)
-    return shlex.join(words)
-
-
-def _flag(path: tuple[str, ...], value: Any) -> list[str]:
-    """A field as the command line spells it."""
-    name = {("lora", "r"): "lora-r", ("pricing", "kind"): "pricing"}.get(path, path[-1]).replace("_", "-")
-    if isinstance(value, bool):
-        return [f"--{name}" if value else f"--no-{name}"]
-    return [f"--{name}", ",".join(value) if isinstance(value, (list, tuple)) else str(value)]

@@ -144,6 +144,25 @@ def slack_bytes(plan: Plan) -> int:
     return plan.device_bytes - plan.peak_bytes - plan.runtime_bytes
 
 
+def slack_title(plan: Plan) -> str:
+    """The allocator's slack, as a derivation's title."""
+    return f"**allocator's slack** (fitted): {format_gib(slack_bytes(plan), 3)}"
+
+
+def slack_derivation(plan: Plan) -> str:
+    """What is on the card beyond the ledger's terms."""
+    terms = plan.peak_bytes + plan.runtime_bytes
+    return (
+        "slack = on the card - terms of the ledger\n"
+        f"= {plan.device_bytes:,} - {terms:,}\n= {slack_bytes(plan):,} bytes = {format_gib(slack_bytes(plan), 3)}"
+    )
+
+
+SLACK_SOURCE = (
+    "Rounding and fragmentation of torch's caching allocator, as `tunebudget evidence` holds it against runs."
+)
+
+
 def needed_bytes(plan: Plan) -> int:
     """What must stay on the card."""
     return plan.device_bytes - paged_bytes(plan)

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from planner.catalog import list_gpus, list_models
 from planner.estimate import estimate
 from planner.units import format_gib
-from ui import state, text
+from ui import links, state, text
 
 Visit = Callable[..., AppTest]
 FAULT = "a fault of this program"
@@ -51,7 +51,7 @@ def test_first_visit_answers_without_reading(open_page: Visit) -> None:
 
 @pytest.mark.parametrize("values", state.EXAMPLES.values(), ids=state.EXAMPLES)
 def test_examples_as_links(open_page: Visit, values: dict[str, Any]) -> None:
-    app = open_page(**state.query(values))
+    app = open_page(**links.query(values))
     check_answer(app)
     assert inputs(app).items() >= values.items()
     assert not [button for button in app.button if button.label in state.EXAMPLES]

@@ -12,7 +12,7 @@ from planner.cli.root import tunebudget
 from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.schema import parse_request
-from ui import state
+from ui import links, state
 
 SEVERAL = {
     "first question": {},
@@ -38,7 +38,7 @@ def test_empty_inputs_take_their_first_value() -> None:
 @pytest.mark.parametrize("values", SEVERAL.values(), ids=SEVERAL)
 def test_the_command_gives_the_same_answer(values: dict[str, Any]) -> None:
     request = state.request_from_values(values)
-    _, *words = shlex.split(state.cli_command(request))
+    _, *words = shlex.split(links.cli_command(request))
     result = CliRunner().invoke(tunebudget, [*words, "--json"], catch_exceptions=False)
     answer = json.loads(result.stdout)
     assert answer["device_bytes"] == estimate(request).device_bytes
@@ -112,9 +112,9 @@ def test_changes_that_no_input_can_make_are_told_apart() -> None:
 
 
 def test_a_link_holds_what_differs_from_the_first_question() -> None:
-    assert state.link("http://127.0.0.1:8501", {}) == "http://127.0.0.1:8501/"
+    assert links.link("http://127.0.0.1:8501", {}) == "http://127.0.0.1:8501/"
     values = {"method": "qlora", "gradient_checkpointing": True, "model": "Qwen/Qwen3-4B"}
-    assert state.link("http://host/", values) == (
+    assert links.link("http://host/", values) == (
         "http://host/?model=Qwen%2FQwen3-4B&method=qlora&gradient_checkpointing=true"
     )
 
@@ -122,3 +122,30 @@ def test_a_link_holds_what_differs_from_the_first_question() -> None:
 def test_examples_are_questions_the_planner_answers() -> None:
     verdicts = {estimate(state.request_from_values(values)).verdict for values in state.EXAMPLES.values()}
     assert {"fits", "does not fit"} <= verdicts
+
+
+def test_a_stack_sets_the_inputs_and_what_it_set_is_left_to_it() -> None:
+    filled = state.change_of_stack({}, state.NO_STACK, "trl", "lora")
+    assert filled == {"gradient_checkpointing": True, "mixed_precision": "bf16", "loss": "chunked"}
+    request = state.request_from_values({"stack": "trl", **filled})
+    assert request.model_fields_set == {"model", "method", "gpu", "stack"}
+
+
+def test_what_the_sidebar_shows_is_what_is_planned_whatever_the_stack_sets() -> None:
+    request = state.request_from_values({"stack": "trl", "gradient_checkpointing": False, "loss": "chunked"})
+    assert "gradient_checkpointing" in request.model_fields_set
+    assert not request.gradient_checkpointing
+    assert "loss" not in request.model_fields_set
+
+
+def test_another_stack_takes_back_what_the_former_set_and_nobody_changed() -> None:
+    held = {"gradient_checkpointing": True, "mixed_precision": "fp16", "loss": "chunked"}
+    assert state.change_of_stack(held, "trl", state.NO_STACK, "lora") == {
+        "gradient_checkpointing": False,
+        "loss": "full",
+    }
+
+
+@pytest.mark.parametrize("stack", ["no-such", "trl@abc", "trl@1..2", "@", ""])
+def test_a_stack_that_is_none_sets_nothing(stack: str) -> None:
+    assert state.stack_fills(stack, "lora") == {}

@@ -1,6 +1,6 @@
 """The URL's keys are public: links stand in messages and documents. A change here breaks them, so it is a decision."""
 
-from ui import inputs, state
+from ui import input_groups, state
 
 FROZEN = frozenset(
     {
@@ -17,6 +17,7 @@ FROZEN = frozenset(
         "offload_optimizer",
         "offload_params",
         "activation_offloading",
+        "stack",
         "max_length",
         "per_device_train_batch_size",
         "gradient_checkpointing",
@@ -48,4 +49,4 @@ def test_each_key_fills_another_field() -> None:
 
 
 def test_groups_name_known_keys() -> None:
-    assert {key for group in inputs.GROUPS.values() for key in group} <= FROZEN
+    assert {key for group in input_groups.GROUPS.values() for key in group} <= FROZEN

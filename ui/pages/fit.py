@@ -3,7 +3,7 @@
 import streamlit as st
 
 from planner.errors import PlannerError
-from ui import sections
+from ui import ledger, sections
 from ui.answers import ask
 from ui.inputs import sidebar
 
@@ -23,9 +23,9 @@ except PlannerError as error:
 
 sections.verdict(request, result)
 sections.suggestions(result)
-sections.breakdown(result.plan)
+ledger.breakdown(result.plan)
 sections.timeline(result.plan)
 sections.limits(request, result)
-sections.ledger(result.plan)
+ledger.ledger(result.plan)
 sections.notes(result.plan)
 sections.take_away(request, result.plan, values)

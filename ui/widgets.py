@@ -1,0 +1,91 @@
+"""The sidebar's kinds of widgets, each bound to the URL by the key of the field that it fills.
+
+Labels of choices are the values themselves, as transformers, PEFT and bitsandbytes spell them: what stands in the
+sidebar also stands in the URL, the command and the request file.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import streamlit as st
+
+from planner.errors import PlannerError
+from ui import state
+
+URL: dict[str, Any] = {"bind": "query-params"}
+
+
+def set_inputs(values: Mapping[str, Any]) -> None:
+    """Put values into the inputs; a callback, since a widget's value can only be set before it is drawn."""
+    for key, value in values.items():
+        st.session_state[key] = value
+
+
+def group(name: str, label: str, icon: str) -> AbstractContextManager[Any]:
+    """Settings that stand apart, open where the link sets one of them."""
+    return st.expander(label, icon=f":material/{icon}:", expanded=name in st.session_state["open_groups"])
+
+
+def select(
+    key: str,
+    label: str,
+    options: Sequence[str],
+    help_text: str,
+    *,
+    typed: bool = False,
+    on_change: Callable[[], None] | None = None,
+) -> str:
+    """One of several values; `typed`: or any other that is typed in."""
+    value = st.selectbox(
+        label,
+        options,
+        index=options.index(state.default(key)),
+        key=key,
+        help=help_text,
+        accept_new_options=typed,
+        filter_mode="contains",
+        on_change=on_change,
+        **URL,
+    )
+    return str(value)
+
+
+def choice(key: str, label: str, help_text: str) -> str:
+    """One of the values that the schema allows."""
+    return select(key, label, list(state.choices(key)), help_text)
+
+
+def count(key: str, label: str, help_text: str, step: int = 1) -> int:
+    """A whole number of at least one; the planner knows its upper limit and says so."""
+    value = st.number_input(
+        label, min_value=1, value=int(state.default(key)), step=step, key=key, help=help_text, **URL
+    )
+    return int(value)
+
+
+def share(key: str, label: str, help_text: str, most: float = 0.99) -> float:
+    """A number from 0 to below 1."""
+    return st.number_input(
+        label,
+        min_value=0.0,
+        max_value=most,
+        value=float(state.default(key)),
+        step=0.05,
+        key=key,
+        help=help_text,
+        **URL,
+    )
+
+
+def switch(key: str, label: str, help_text: str, disabled: bool = False) -> bool:
+    """On or off."""
+    return st.toggle(label, value=bool(state.default(key)), key=key, help=help_text, disabled=disabled, **URL)
+
+
+def fact(line: Callable[[], str]) -> None:
+    """A caption under an input; what the catalogue does not know is said once, in the main part."""
+    try:
+        st.caption(line())
+    except PlannerError:
+        return
