@@ -63,3 +63,9 @@ def model_ids() -> list[str]:
 def gpu_keys() -> list[str]:
     """Every card of the catalogue by key, by vendor and generation."""
     return [gpu.key for gpu in list_gpus()]
+
+
+@st.cache_data(show_spinner=False)
+def providers() -> list[str]:
+    """Who has prices in the catalogue."""
+    return sorted(set(read_table("prices.csv").column("provider")))

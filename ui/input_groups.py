@@ -21,6 +21,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "dtype",
         "mixed_precision",
     ),
+    "dataset": ("num_tokens", "num_examples", "mean_length", "num_train_epochs"),
+    "pricing": (
+        "pricing",
+        "provider",
+        "restart_allowance",
+        "purchase_price_usd",
+        "useful_life_years",
+        "power_w",
+        "electricity_usd_per_kwh",
+        "utilization",
+    ),
     "sharing": (
         "num_nodes",
         "tensor_parallel_size",

@@ -8,6 +8,7 @@ from planner.catalog import find_gpu, find_model
 from ui import saved, state, text
 from ui.answers import gpu_keys, model_ids
 from ui.input_groups import GROUPS, adapters, more, quantization, sharing
+from ui.money_inputs import dataset, pricing
 from ui.widgets import URL, choice, count, fact, select, set_inputs
 
 
@@ -27,6 +28,8 @@ def sidebar(page: str) -> dict[str, Any]:
             values |= adapters()
         if values["method"] == "qlora":
             values |= quantization()
+        values |= dataset()
+        values |= pricing()
         saved.questions(values)
         st.button("Start over", icon=":material/restart_alt:", on_click=set_inputs, args=(state.defaults(),))
     st.session_state["question"] = (page, values)

@@ -136,8 +136,8 @@ def limits(request: PlanRequest, result: Answer) -> None:
     if result.plan.verdict is None:
         return
     st.subheader("The most that fits", anchor=False)
-    st.caption("With all other settings as they are, and the whole band on the card (estimated).")
-    with st.grid(2):
+    st.caption("With all other settings as they are, and the whole band on the card (estimated); and what is saved.")
+    with st.grid(3, min_column_width=200):
         st.metric(
             f"Largest batch at {request.max_length:,} tokens",
             text.none_or(result.largest_batch),
@@ -147,6 +147,13 @@ def limits(request: PlanRequest, result: Answer) -> None:
             f"Longest sequence at batch {request.per_device_train_batch_size:,}",
             text.none_or(result.longest_sequence, " tokens"),
             border=True,
+        )
+        what = "model" if result.plan.method == "full" else "adapter"
+        st.metric(
+            f"Saved {what} on disk",
+            text.on_disk(result.plan.adapter_bytes),
+            border=True,
+            help="Files are counted in 1000s: a MB is 10⁶ bytes, a GB 10⁹.",
         )
 
 

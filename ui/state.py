@@ -13,8 +13,10 @@ from pydantic.fields import FieldInfo
 from planner.catalog import find_model, stack_values
 from planner.catalog.config_file import is_path
 from planner.catalog.names import shown
+from planner.dataset import DatasetSettings
 from planner.errors import UnknownModelError
 from planner.optimizers import OPTIMIZERS
+from planner.pricing import PricingSettings
 from planner.resolve import load_model
 from planner.schema import (
     METHODS,
@@ -57,6 +59,18 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "padding": ("padding",),
     "dtype": ("dtype",),
     "mixed_precision": ("mixed_precision",),
+    "num_tokens": ("dataset", "num_tokens"),
+    "num_examples": ("dataset", "num_examples"),
+    "mean_length": ("dataset", "mean_length"),
+    "num_train_epochs": ("dataset", "num_train_epochs"),
+    "pricing": ("pricing", "kind"),
+    "provider": ("pricing", "provider"),
+    "restart_allowance": ("pricing", "restart_allowance"),
+    "purchase_price_usd": ("pricing", "purchase_price_usd"),
+    "useful_life_years": ("pricing", "useful_life_years"),
+    "power_w": ("pricing", "power_w"),
+    "electricity_usd_per_kwh": ("pricing", "electricity_usd_per_kwh"),
+    "utilization": ("pricing", "utilization"),
     "lora_r": ("lora", "r"),
     "lora_dropout": ("lora", "lora_dropout"),
     "target_modules": ("lora", "target_modules"),
@@ -67,9 +81,11 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 _SUBMODELS: dict[str, type[BaseModel]] = {
+    "dataset": DatasetSettings,
     "gradient_checkpointing_kwargs": GradientCheckpointingKwargs,
     "lora": LoraSettings,
     "parallelism": ParallelismSettings,
+    "pricing": PricingSettings,
     "quantization": QuantizationSettings,
 }
 
@@ -196,7 +212,29 @@ def in_force(values: Values) -> Iterator[tuple[str, Any]]:
     unused = set({"full": ("lora", "quantization"), "lora": ("quantization",)}.get(filled["method"], ()))
     if filled["num_gpus"] == 1:
         unused |= {"parallelism", "num_nodes"}
-    return ((key, value) for key, value in filled.items() if FIELDS[key][0] not in unused)
+    unused_keys = _unused_of_dataset(filled) | _unused_of_pricing(str(filled["pricing"]))
+    return ((k, value) for k, value in filled.items() if FIELDS[k][0] not in unused and k not in unused_keys)
+
+
+def _unused_of_dataset(filled: Values) -> set[str]:
+    """A dataset is counted in tokens, or in examples and their mean length; half of the latter says nothing yet."""
+    examples = {"num_examples", "mean_length"}
+    if filled["num_tokens"] is not None:
+        return examples
+    return set() if all(filled[key] is not None for key in examples) else {*examples, "num_tokens", "num_train_epochs"}
+
+
+#: Terms of a way to pay that no other way has.
+TERMS_OF_PRICING = {
+    "spot": {"restart_allowance"},
+    "owned": {"purchase_price_usd", "useful_life_years", "power_w", "electricity_usd_per_kwh", "utilization"},
+}
+
+
+def _unused_of_pricing(kind: str) -> set[str]:
+    """Terms of other ways to pay than the one chosen; owned cards have no provider."""
+    others = {key for other, keys in TERMS_OF_PRICING.items() if other != kind for key in keys}
+    return others | ({"provider"} if kind == "owned" else set())
 
 
 def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

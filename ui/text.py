@@ -91,6 +91,7 @@ def _shared(parallelism: ParallelismSettings) -> str:
 def settings(request: PlanRequest) -> str:
     """The settings that differ from the defaults, "" where none does."""
     asked = {"id", "model", "method", "gpu", "num_gpus", "parallelism", "max_length", "per_device_train_batch_size"}
+    asked |= {"dataset", "pricing"}
     changed = request.model_dump(exclude_defaults=True, exclude=asked)
     words: list[str] = []
     for name, value in changed.items():
@@ -223,6 +224,11 @@ def as_sentence(note: str) -> str:
 def none_or(value: int | None, unit: str = "") -> str:
     """A count with its unit, or that there is none."""
     return "None fits" if value is None else f"{value:,}{unit}"
+
+
+def on_disk(num_bytes: int) -> str:
+    """The size of a file, as file systems and the Hub write it."""
+    return f"{num_bytes / GB:,.3g} GB" if num_bytes >= GB else f"{num_bytes / 10**6:,.3g} MB"
 
 
 def derivation(term: Term) -> str:

@@ -78,6 +78,13 @@ def share(key: str, label: str, help_text: str, most: float = 0.99) -> float:
     )
 
 
+def amount(key: str, label: str, help_text: str, least: float, step: float, disabled: bool = False) -> float | None:
+    """A number that may be left open; a whole one where `step` is."""
+    return st.number_input(
+        label, min_value=least, value=None, step=step, key=key, help=help_text, disabled=disabled, **URL
+    )
+
+
 def switch(key: str, label: str, help_text: str, disabled: bool = False) -> bool:
     """On or off."""
     return st.toggle(label, value=bool(state.default(key)), key=key, help=help_text, disabled=disabled, **URL)

@@ -246,6 +246,17 @@ def random_values(random: Random) -> dict[str, Any]:
         "lora_dropout": random.choice([0.0, 0.05]),
         "target_modules": random.choice(["all-linear", "attention"]),
         "num_nodes": random.choice([1, 1, 2]),
+        "num_tokens": random.choice([None, None, 10**6, 10**15]),
+        "num_examples": random.choice([None, 50_000]),
+        "mean_length": random.choice([None, 300.0]),
+        "num_train_epochs": random.choice([1.0, 3.0, 0.5]),
+        "provider": random.choice([None, None, "aws", "lambda"]),
+        "restart_allowance": random.choice([None, 0.1]),
+        "purchase_price_usd": random.choice([None, 0.0, 1999.0]),
+        "useful_life_years": random.choice([None, 3.0]),
+        "power_w": random.choice([None, 300.0]),
+        "electricity_usd_per_kwh": random.choice([None, 0.15]),
+        "utilization": random.choice([None, 1.0]),
         **{f"{kind}_parallel_size": random.choice([1, 1, 1, 2]) for kind in PARALLEL_KINDS},
     }
     free = [key for key in state.FIELDS if key not in values]
@@ -271,7 +282,7 @@ def test_random_settings_never_break_the_page(open_page: Visit, seed: int) -> No
     app = open_page()
     for _ in range(20):
         values = random_values(random)
-        for key in ("method", "num_gpus"):
+        for key in ("method", "num_gpus", "pricing"):
             set_input(app, key, values[key])
         app.run()
         for key, value in values.items():

@@ -21,6 +21,8 @@ SEVERAL = {
     "attention": {"target_modules": "attention", "lora_dropout": 0.05},
     "named modules": {"target_modules": "q_proj, v_proj", "padding": "padded"},
     "several cards": {"num_gpus": 4, "strategy": "ddp", "gradient_checkpointing": True, "use_reentrant": True},
+    "dataset in tokens": {"num_tokens": 10**8, "num_train_epochs": 3.0, "pricing": "spot", "restart_allowance": 0.1},
+    "dataset in examples": {"num_examples": 52_000, "mean_length": 250.0, "pricing": "owned", "power_w": 300.0},
     "alias": {"model": "llama3.1:8b", "gpu": "RTX 4090", "autocast_adapter_dtype": False},
 }
 
@@ -149,3 +151,16 @@ def test_another_stack_takes_back_what_the_former_set_and_nobody_changed() -> No
 @pytest.mark.parametrize("stack", ["no-such", "trl@abc", "trl@1..2", "@", ""])
 def test_a_stack_that_is_none_sets_nothing(stack: str) -> None:
     assert state.stack_fills(stack, "lora") == {}
+
+
+def test_a_dataset_in_halves_says_nothing_yet_and_tokens_go_before_examples() -> None:
+    assert state.request_from_values({"num_examples": 1000, "num_train_epochs": 3.0}).dataset is None
+    both = state.request_from_values({"num_tokens": 10**6, "num_examples": 1000, "mean_length": 10.0})
+    assert both.dataset is not None
+    assert (both.dataset.num_tokens, both.dataset.num_examples) == (10**6, None)
+
+
+def test_terms_of_another_way_to_pay_are_left_out() -> None:
+    request = state.request_from_values({"pricing": "spot", "power_w": 300.0, "provider": "aws"})
+    assert request.pricing.model_dump(exclude_unset=True) == {"kind": "spot", "provider": "aws"}
+    assert state.request_from_values({"pricing": "owned", "provider": "aws"}).pricing.provider is None

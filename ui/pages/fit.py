@@ -3,7 +3,7 @@
 import streamlit as st
 
 from planner.errors import PlannerError
-from ui import ledger, sections
+from ui import ledger, money_sections, sections
 from ui.answers import ask
 from ui.inputs import sidebar
 
@@ -25,6 +25,7 @@ sections.verdict(request, result)
 sections.suggestions(result)
 ledger.breakdown(result.plan)
 sections.timeline(result.plan)
+money_sections.time_and_money(result.plan)
 sections.limits(request, result)
 ledger.ledger(result.plan)
 sections.notes(result.plan)

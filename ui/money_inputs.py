@@ -1,0 +1,72 @@
+"""The sidebar's groups that turn a step into hours and money: what is trained on, and how the cards are paid for."""
+
+from typing import Any
+
+import streamlit as st
+
+from ui import state
+from ui.answers import providers
+from ui.widgets import URL, amount, choice, group
+
+
+def dataset() -> dict[str, Any]:
+    """What is trained on: hours and USD of the whole run need it."""
+    with group("dataset", "Dataset", "dataset"):
+        tokens = amount("num_tokens", "Tokens", "`num_tokens` of one epoch; or give examples and their length.", 1, 1)
+        counted = tokens is not None
+        return {
+            "num_tokens": tokens,
+            "num_examples": amount("num_examples", "or examples", "`num_examples` of one epoch.", 1, 1, counted),
+            "mean_length": amount("mean_length", "of a mean length", "`mean_length` in tokens.", 1.0, 1.0, counted),
+            "num_train_epochs": st.number_input(
+                "Epochs",
+                min_value=0.01,
+                value=float(state.default("num_train_epochs")),
+                step=1.0,
+                key="num_train_epochs",
+                help="`num_train_epochs`: how often all of it is seen.",
+                **URL,
+            ),
+        }
+
+
+def pricing() -> dict[str, Any]:
+    """How the cards are paid for, and the terms that this way to pay has."""
+    with group("pricing", "Price", "payments"):
+        kind = choice("pricing", "Paid for", "`pricing.kind`: rented by the hour, spot, by the month, or owned.")
+        if kind == "owned":
+            return {"pricing": kind, **_owned()}
+        return {"pricing": kind, "provider": _provider(), **(_spot() if kind == "spot" else {})}
+
+
+def _provider() -> str | None:
+    return st.selectbox(
+        "Provider",
+        providers(),
+        index=None,
+        key="provider",
+        placeholder="the cheapest",
+        help="`provider`: of the price list; left open, the cheapest.",
+        filter_mode="contains",
+        **URL,
+    )
+
+
+def _spot() -> dict[str, Any]:
+    text = "`restart_allowance`: share of hours lost to interruptions; left open, the default with its source."
+    return {"restart_allowance": amount("restart_allowance", "Lost to restarts", text, 0.0, 0.05)}
+
+
+def _owned() -> dict[str, Any]:
+    """Terms of owned cards; those left open take the defaults of data/ownership.csv."""
+    terms = (
+        ("purchase_price_usd", "Price of a card in USD", 0.0, 100.0),
+        ("useful_life_years", "Years of use", 0.01, 0.5),
+        ("power_w", "Watts at work", 0.0, 10.0),
+        ("electricity_usd_per_kwh", "USD a kWh", 0.0, 0.01),
+        ("utilization", "Share of hours at work", 0.001, 0.05),
+    )
+    return {
+        key: amount(key, label, f"`{key}`: {state.description(key)}; may be left open.", least, step)
+        for key, label, least, step in terms
+    }

@@ -1,0 +1,49 @@
+"""Hours and USD in words: how an answer's time and money are written."""
+
+from planner.answer import Plan, Price
+
+_PRICING = {"on_demand": "on demand", "spot": "spot", "reserved": "reserved by the month", "owned": "owned"}
+
+
+def hours(value: float) -> str:
+    """A time as people say it: seconds, minutes, hours or days."""
+    if value * 3600 < 90:
+        return f"{value * 3600:.3g} s"
+    if value < 1.5:
+        return f"{value * 60:.3g} min"
+    return f"{value:,.3g} h" if value < 1000 else f"{value / 24:,.0f} days"
+
+
+def usd(value: float) -> str:
+    """Money, with cents where they matter."""
+    if value >= 1000:
+        return f"{value:,.0f} USD"
+    return f"{value:.2f} USD" if value >= 0.1 else f"{value:.2g} USD"
+
+
+def between(low: float | None, high: float | None, write: object) -> str | None:
+    """A band in the words of its figures, None where there is none."""
+    if low is None or high is None or not callable(write):
+        return None
+    return f"{write(low)} to {write(high)}"
+
+
+def rate(value: float) -> str:
+    """Tokens a second."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def price_line(price: Price) -> str:
+    """What an hour costs, of whom, of what day."""
+    day = f"as of {price.as_of:%Y-%m-%d}" if price.as_of else "without a date"
+    old = ", an old price" if price.date_confidence == "old" else ""
+    where = ", ".join(filter(None, (price.provider, price.instance, price.region)))
+    cards = f"{price.gpus:,} GPU{'s' if price.gpus > 1 else ''}"
+    return f"{usd(price.usd_per_hour)} an hour for {cards}, {_PRICING[price.pricing]}, {where}; {day}{old}"
+
+
+def utilization(plan: Plan) -> str | None:
+    """The share of the card's rate that the step uses, None where it is not known."""
+    if plan.mfu is None:
+        return None
+    return f"{plan.mfu:.0%} of the card's matrix rate (MFU)"
