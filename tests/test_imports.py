@@ -45,6 +45,7 @@ LAYERS = (
         "report_chart",
         "report_calibration",
     },
+    {"learn"},
     {"cli", "__main__"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

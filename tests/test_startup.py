@@ -46,6 +46,8 @@ def test_the_help_needs_no_model(module: str) -> None:
         "gpus",
         "evidence --method full --worst 1",
         "calibrate --published",
+        "explain",
+        "explain states --model gpt2",
         "schema",
         "doctor",
         "fit --help",

@@ -30,6 +30,13 @@ def print_colour(blocks: Iterable[Block]) -> None:
             console.print(_table(block))
 
 
+def print_laid_out(markdown: str) -> None:
+    """Write Markdown with its headings, lists and tables laid out."""
+    from rich.markdown import Markdown
+
+    Console().print(Markdown(markdown))
+
+
 def _table(table: Table) -> RichTable:
     rich = RichTable(title=table.title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in table.columns:

@@ -19,6 +19,16 @@ def print_report(blocks: Iterable[Block]) -> None:
         print("\n".join(_plain(blocks)))
 
 
+def print_markdown(text: str) -> None:
+    """Write a Markdown document to stdout: laid out on a terminal, as it is when piped."""
+    if _in_colour():
+        from planner.cli.colour import print_laid_out
+
+        print_laid_out(text)
+    else:
+        print(text, end="")
+
+
 def print_json(data: Any) -> None:
     """Write one JSON document to stdout."""
     print(json.dumps(data, indent=2, default=str))

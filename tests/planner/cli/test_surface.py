@@ -33,6 +33,7 @@ FLAGS = {
         --num-processes --find-batch --suite --list --show --export --import --delete""".split()
     ),
     "compare": (REQUEST_FLAGS - {"--method"}) | {"--json", "--methods"},
+    "explain": REQUEST_FLAGS | {"--json", "--model", "--output", "-o"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
     "calibrate": {"--json", "--published", "--write"},
     "models": {"--json"},

@@ -1,0 +1,95 @@
+"""One topic for one reader: its text, with the facts of the reader's own model put in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from planner.catalog.references import find_reference
+from planner.errors import RequestError
+from planner.learn.blocks import Block, Grid, Heading, Prose
+from planner.learn.cases import ONE_CARD, Case
+from planner.learn.facts import Fact, Facts
+from planner.learn.template import render
+from planner.learn.topics import TOPICS, TOURS, Topic
+from planner.schema import PlanRequest
+
+_TEXTS = Path(__file__).parent / "texts"
+#: What a topic declares: its facts, and the tables that its text asks for.
+Prepared = tuple[Facts, Mapping[str, Grid]]
+
+
+@dataclass(frozen=True, slots=True)
+class Walkthrough:
+    """A topic as one reader sees it, and every value that it may show."""
+
+    topic: str
+    title: str
+    request: PlanRequest
+    blocks: tuple[Block, ...]
+    facts: dict[str, Fact]
+
+
+def walk_through(topic: str, request: PlanRequest) -> Walkthrough:
+    """The topic for this request.
+
+    Raises RequestError for an unknown topic, PlannerError where the request cannot be planned in the topic's way.
+    """
+    about = find_topic(topic)
+    case = _case_of(about, request)
+    facts, tables = _declared(topic)(case)
+    facts.take("request", case.request, "text", method="method")
+    facts.put("model", case.plan.model, "text", "plan: model")
+    blocks = [*render(text_of(topic), facts, tables), *_sources(about)]
+    return Walkthrough(topic, about.title, case.request, tuple(blocks), dict(facts))
+
+
+def find_topic(name: str) -> Topic:
+    """The topic of this name.
+
+    Raises RequestError with the names there are.
+    """
+    if name not in TOPICS:
+        known = f"topics: {', '.join(TOPICS)}; tours: {', '.join(TOURS)}"
+        raise RequestError(f"topic {name!r} is not known; {known}", "topic")
+    return TOPICS[name]
+
+
+def tour_of(name: str) -> tuple[str, ...]:
+    """The topics of a tour; of a topic, itself.
+
+    Raises RequestError with the names there are.
+    """
+    if name in TOURS:
+        return TOURS[name]
+    find_topic(name)
+    return (name,)
+
+
+@cache
+def text_of(topic: str) -> str:
+    """The topic's text with its slots."""
+    return (_TEXTS / f"{topic}.md").read_text(encoding="utf-8")
+
+
+def _declared(topic: str) -> Callable[[Case], Prepared]:
+    declare: Callable[[Case], Prepared] = import_module(f"planner.learn.topics.{topic.replace('-', '_')}").declare
+    return declare
+
+
+def _case_of(topic: Topic, request: PlanRequest) -> Case:
+    """The reader's case by the topic's method, on one card where the topic is about one."""
+    changes: dict[str, Any] = {}
+    if topic.methods and request.method not in topic.methods:
+        changes["method"] = topic.methods[0]
+    if topic.one_card and request.num_gpus > 1:
+        changes |= ONE_CARD
+    return Case(request).changed(**changes) if changes else Case(request)
+
+
+def _sources(topic: Topic) -> list[Block]:
+    rows = [find_reference(key) for key in topic.sources]
+    lines = [f"- {row.work}{f', {row.where}' if row.where else ''}: {row.url}" for row in rows]
+    return [Heading("Sources", 2), Prose("\n".join(lines))]
