@@ -7,6 +7,7 @@ from planner import __version__
 from planner.answer import CATEGORIES, Certainty, Plan, Verdict
 from planner.catalog import find_gpu
 from planner.catalog.rows.gpu import GpuRow
+from planner.cost.fields import money_fields
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
 from planner.memory.dims import Number
@@ -165,14 +166,15 @@ def estimate(request: PlanRequest) -> Plan:
             static, peak, memory.model.architecture, memory.certainty, memory.cublas, memory.batch, device.runtime
         ),
         "timeline": timeline(memory.moments, static, device.runtime),
-        "notes": tuple(_notes(request, memory)),
     }
     values |= {f"{category}_bytes": live[category] for category in CATEGORIES}
     states, whole = static.states, state_bytes(static.optimizer, static.items, request.device)
     trained = sum(i.elements * (4 if i.dtype == "float32" else 2) for i in static.items if i.trainable)
     values |= disk_and_host(memory.model.architecture.num_params, trained, whole.total, states.paged)
     values["host_bytes"] += _on_host(memory)
-    return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged)))
+    money, said = money_fields(request, memory.gpu, None)
+    values["notes"] = (*_notes(request, memory), *said)
+    return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged) | money))
 
 
 def needed_bytes(memory: Memory) -> int:

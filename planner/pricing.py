@@ -33,6 +33,9 @@ class PricingSettings(BaseModel):
     )
     power_w: Watt | None = Field(None, description="drawn by one owned card at work; null: a share of its TDP")
     host_power_w: Watt | None = Field(None, description="drawn by the machine around each owned card")
+    power_usage_effectiveness: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] | None = Field(
+        None, description="power of the site for each watt of its machines"
+    )
     electricity_usd_per_kwh: Usd | None = Field(None, description="price of electricity")
     utilization: Share | None = Field(None, description="share of all hours in which owned cards work")
 

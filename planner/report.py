@@ -5,10 +5,12 @@ A report is a sequence of blocks; planner/cli/output.py writes them as plain tex
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from planner.advise import Suggestion
 from planner.answer import CATEGORIES, PHASE_NAMES, Category, Plan, Term
+from planner.report_money import time_and_money
 from planner.schema import PlanRequest
 from planner.units import format_count, format_gib, gib
 
@@ -62,23 +64,26 @@ def fit_report(
     largest_batch: int | None,
     longest_sequence: int | None,
     suggestions: Sequence[Suggestion],
+    today: date,
 ) -> Report:
-    """The answer to "will it fit": verdict, parts, what fits, what to change."""
+    """The answer to "will it fit": verdict, parts, what fits, time and money, what to change."""
     changes = (suggestion_table(suggestions),) if suggestions else ()
     return (
         *answer(request, plan, card),
         parts_table(plan),
         Text(limits_text(request, largest_batch, longest_sequence)),
+        *map(Text, time_and_money(plan, today)),
         *changes,
         *_notes(plan),
     )
 
 
-def plan_report(request: PlanRequest, plan: Plan, card: str | None) -> Report:
-    """The whole estimate: the answer, the parts, the timeline of a step and every term of the ledger."""
+def plan_report(request: PlanRequest, plan: Plan, card: str | None, today: date) -> Report:
+    """The whole estimate: the answer, time and money, the parts, the timeline of a step and the whole ledger."""
     return (
         *answer(request, plan, card),
         Text(totals_text(plan)),
+        *map(Text, time_and_money(plan, today)),
         parts_table(plan),
         timeline_table(plan),
         ledger_table(plan),

@@ -11,10 +11,10 @@ PACKAGES = ("planner", "profiler", "ui")
 
 #: Layers of the planner from the ground up: a part imports from its own layer and those below.
 LAYERS = (
-    {"planner", "units", "errors", "optimizers", "parallelism", "switches", "dataset", "pricing"},
+    {"planner", "units", "errors", "optimizers", "parallelism", "switches", "dataset", "pricing", "place"},
     {"schema", "answer"},
     {"architecture", "catalog"},
-    {"methods", "parallel"},
+    {"methods", "parallel", "cost"},
     {"resolve", "stacks"},
     {"memory"},
     {"prepare"},
@@ -36,6 +36,7 @@ LAYERS = (
     {
         "report",
         "report_levels",
+        "report_money",
         "report_evidence",
         "report_bands",
         "report_profile",

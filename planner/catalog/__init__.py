@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from planner.catalog.gpus import find_gpu, list_gpus
     from planner.catalog.models import find_model, list_models, load_config, resolve_config
+    from planner.catalog.ownership import ownership_default
     from planner.catalog.prices import cheapest_price, list_prices
     from planner.catalog.rows.gpu import GpuRow
     from planner.catalog.rows.model import ModelRow
@@ -30,6 +31,7 @@ __all__ = [
     "list_prices",
     "list_stacks",
     "load_config",
+    "ownership_default",
     "resolve_config",
     "stack_values",
 ]
@@ -37,6 +39,7 @@ __all__ = [
 _MODULES = {
     "gpus": ("find_gpu", "list_gpus"),
     "models": ("find_model", "list_models", "load_config", "resolve_config"),
+    "ownership": ("ownership_default",),
     "prices": ("cheapest_price", "list_prices"),
     "stacks": ("list_stacks", "stack_values"),
     "rows.gpu": ("GpuRow",),

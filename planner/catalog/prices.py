@@ -1,7 +1,8 @@
-"""Prices: the offers of data/prices.csv, and the cheapest one that holds a number of cards."""
+"""Prices: the offers of data/prices.csv and of the user's own lists, and the cheapest that holds a number of cards."""
 
-from functools import cache
+from functools import cache, lru_cache
 
+from planner.catalog.price_store import Stamp, kept_rows, stamp
 from planner.catalog.rows.price import PriceRow, Pricing
 from planner.catalog.tables import read_table
 
@@ -17,19 +18,16 @@ def list_prices(
     pricing: Pricing | None = None,
     provider: str | None = None,
 ) -> list[PriceRow]:
-    """The offers of this card, this exact number of cards an instance, this pricing and this provider."""
-    wanted = {
-        "gpu_key": gpu_key,
-        "gpus_per_instance": None if num_gpus is None else str(num_gpus),
-        "pricing": pricing,
-        "provider": provider,
-    }
-    table = read_table(_TABLE)
-    filters = [(table.columns.index(column), value) for column, value in wanted.items() if value is not None]
+    """The offers of this card, this exact number of cards an instance, this pricing and this provider.
+
+    What was refreshed stands for a provider's offers of a card in the table that ships; the user's contracts are added.
+    """
     return [
-        _row(number)
-        for number, cells in enumerate(table.rows)
-        if all(cells[column] == value for column, value in filters)
+        row
+        for row in _rows(gpu_key, stamp())
+        if num_gpus in (None, row.gpus_per_instance)
+        and pricing in (None, row.pricing)
+        and (provider is None or provider.casefold() == row.provider.casefold())
     ]
 
 
@@ -41,9 +39,33 @@ def cheapest_price(
     Old prices and prices of parts are taken only where nothing else is offered; each row says in its note,
     date and source what kind of price it is.
     """
+    return _cheapest(gpu_key, num_gpus, pricing, provider, stamp())
+
+
+@lru_cache(maxsize=4096)
+def _cheapest(gpu_key: str, num_gpus: int, pricing: Pricing, provider: str | None, _: Stamp) -> PriceRow | None:
     rows = list_prices(gpu_key, pricing=pricing, provider=provider)
     offers = [offer for row in rows if (offer := _offer(row, num_gpus)) is not None]
     return min(offers, key=lambda offer: (offer.is_indicative, offer.price_usd_per_hour_instance), default=None)
+
+
+@lru_cache(maxsize=256)
+def _rows(gpu_key: str | None, of: Stamp) -> tuple[PriceRow, ...]:
+    """All offers of a card, or of every card."""
+    kept = [row for row in kept_rows(of) if gpu_key in (None, row.gpu_key)]
+    renewed = {(row.provider, row.gpu_key) for row in kept if row.origin == "refreshed"}
+    numbers = range(len(read_table(_TABLE).rows)) if gpu_key is None else _numbers().get(gpu_key, ())
+    shipped = [row for number in numbers if (row := _row(number)) and (row.provider, row.gpu_key) not in renewed]
+    return (*shipped, *kept)
+
+
+@cache
+def _numbers() -> dict[str, list[int]]:
+    """Rows of the table by card: a row is validated when its card is asked for."""
+    found: dict[str, list[int]] = {}
+    for number, key in enumerate(read_table(_TABLE).column("gpu_key")):
+        found.setdefault(key, []).append(number)
+    return found
 
 
 @cache

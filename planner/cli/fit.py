@@ -1,6 +1,7 @@
 """``fit MODEL --gpu G``: will it fit, how much fits, and what to change."""
 
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 
 import click
@@ -60,7 +61,7 @@ def _show(request: PlanRequest, plans: list[Plan], best: int, as_json: bool) -> 
         return
     card = find_gpu(request.gpu).name if request.gpu else ""
     side_by_side = (comparison_table(plans), Text(_chosen(plan))) if len(plans) > 1 else ()
-    print_report((*side_by_side, *fit_report(request, plan, card, batch, length, suggestions)))
+    print_report((*side_by_side, *fit_report(request, plan, card, batch, length, suggestions, date.today())))
 
 
 def _chosen(plan: Plan) -> str:

@@ -1,5 +1,6 @@
 """``plan``: the whole estimate of one request, or one answer a line for a stream of requests."""
 
+from datetime import date
 from typing import Any
 
 import click
@@ -77,4 +78,4 @@ def _show(request: PlanRequest, plan: Plan, as_json: bool) -> None:
     if as_json:
         print_json(plan.model_dump(mode="json"))
         return
-    print_report(plan_report(request, plan, find_gpu(request.gpu).name if request.gpu else None))
+    print_report(plan_report(request, plan, find_gpu(request.gpu).name if request.gpu else None, date.today()))

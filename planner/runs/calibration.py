@@ -15,7 +15,7 @@ from statistics import median
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from planner.errors import PlannerError
-from planner.runs.place import data_dir
+from planner.place import data_dir
 from planner.runs.record import Record
 
 FILE_NAME = "calibration.json"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import PlannerError
-from planner.runs.place import data_dir
+from planner.place import data_dir
 from planner.runs.record import Record, peak_ratio
 
 FILE_NAME = "history.sqlite"

@@ -1,5 +1,6 @@
 """What a person reads: the sentences of each verdict, and tables whose parts sum to the whole."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -151,7 +152,7 @@ def test_the_timeline_shows_every_phase() -> None:
 
 def test_the_whole_report_says_which_level_its_figures_are_of() -> None:
     request, plan = asked()
-    report = plan_report(request, plan, "L4")
+    report = plan_report(request, plan, "L4", date(2026, 11, 24))
     assert any("estimated" in line for line in lines(report))
     assert lines(report)[-len(plan.notes) :] == [f"Note: {note}" for note in plan.notes] or not plan.notes
 

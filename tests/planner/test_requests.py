@@ -159,6 +159,7 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "useful_life_years": number_outside(0.01, 100),
         "power_w": number_outside(0, 10**6),
         "host_power_w": number_outside(0, 10**6),
+        "power_usage_effectiveness": number_outside(1, 10),
         "electricity_usd_per_kwh": number_outside(0, 10**12),
         "utilization": number_outside(0.001, 1),
     },

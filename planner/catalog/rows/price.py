@@ -1,4 +1,4 @@
-"""The rows of data/prices.csv."""
+"""The rows of data/prices.csv, and of price lists that a user keeps."""
 
 from datetime import date
 from typing import Literal
@@ -8,11 +8,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from planner.answer import DateConfidence
 from planner.catalog.rows import Row, Text
 
-Pricing = Literal["on_demand", "spot"]
+Pricing = Literal["on_demand", "spot", "reserved"]
+Origin = Literal["shipped", "refreshed", "contract"]
 
 
 class PriceRow(Row):
-    """One offer of data/prices.csv, in USD an hour."""
+    """One offer, in USD an hour."""
 
     provider: Text
     gpu_key: Text
@@ -37,6 +38,25 @@ class PriceRow(Row):
     source_url: Text
     collected: date
     note: str = ""
+    origin: Origin = Field("shipped", description="the table that ships, a refresh, or the user's own contract")
+
+    @property
+    def offer(self) -> tuple[object, ...]:
+        """What two rows have in common that price the same thing."""
+        return (
+            self.origin == "contract",
+            self.provider,
+            self.gpu_key,
+            self.gpus_per_instance,
+            self.instance_type,
+            self.region,
+            self.pricing,
+        )
+
+    @property
+    def valid_on(self) -> date:
+        """The day of the price, or else the day it was collected."""
+        return self.as_of or self.collected
 
     @property
     def is_indicative(self) -> bool:

@@ -21,7 +21,7 @@ REQUEST_FLAGS = frozenset(
     --offload-optimizer --offload-params --activation-offloading
     --num-tokens --num-examples --mean-length --num-train-epochs
     --pricing --provider --restart-allowance --purchase-price-usd --host-price-usd --useful-life-years --power-w
-    --host-power-w --electricity-usd-per-kwh --utilization""".split()
+    --host-power-w --power-usage-effectiveness --electricity-usd-per-kwh --utilization""".split()
 )
 FLAGS = {
     "fit": REQUEST_FLAGS | {"--json"},

@@ -1,0 +1,73 @@
+"""The answer's fields about money: what is known of them, with the notes that go with it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from planner.answer import Price
+from planner.catalog import GpuRow
+from planner.cost.cost import train_hours
+from planner.cost.rate import Rate, rate_of
+from planner.schema import PlanRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens a second of all devices together: as expected, and the slow and fast end of the band."""
+
+    expected: float
+    slow: float
+    fast: float
+
+
+def money_fields(request: PlanRequest, gpu: GpuRow | None, speed: Speed | None) -> tuple[dict[str, Any], list[str]]:
+    """Fields of the plan (price, hours, energy, cost), and notes.
+
+    speed None: the price alone. Without a dataset: no hours and no cost of the run.
+    """
+    if gpu is None:
+        return {}, _unused(request)
+    rate = rate_of(request, gpu)
+    fields: dict[str, Any] = {"price": rate.price}
+    notes = [rate.missing] if rate.missing else []
+    if speed is None:
+        return fields, notes
+    fields["usd_per_million_tokens"] = rate.usd_per_million_tokens(speed.expected)
+    if request.dataset is not None:
+        hours = tuple(train_hours(request.dataset, tokens) for tokens in (speed.expected, speed.fast, speed.slow))
+        fields |= _run_fields(rate, *hours)
+        notes += _run_notes(rate, rate.price, hours[0])
+    return fields, notes
+
+
+def _unused(request: PlanRequest) -> list[str]:
+    given = [name for name in ("dataset", "pricing") if getattr(request, name) is not None]
+    return [f"{' and '.join(given)}: not used: no card is named (gpu), so there are no hours and no price"] * bool(
+        given
+    )
+
+
+def _run_fields(rate: Rate, hours: float, low: float, high: float) -> dict[str, Any]:
+    return {
+        "train_hours": hours,
+        "train_hours_low": low,
+        "train_hours_high": high,
+        "energy_kwh": None if rate.kilowatts is None else rate.kilowatts * hours,
+        "cost_usd": rate.usd(hours),
+        "cost_usd_low": rate.usd(low),
+        "cost_usd_high": rate.usd(high),
+    }
+
+
+def _run_notes(rate: Rate, price: Price | None, hours: float) -> list[str]:
+    if price is None:
+        return []
+    paid = rate.paid_hours(hours)
+    if price.pricing == "spot":
+        return [
+            f"spot: {rate.lost_share:.0%} of {paid:,.1f} paid hours go to interruptions (pricing.restart_allowance)"
+        ]
+    if price.pricing == "reserved":
+        return [f"reserved: {paid:,.0f} hours are paid, in whole months"]
+    if price.pricing == "owned":
+        return [f"owned: {price.note}"]
+    return []

@@ -1,0 +1,50 @@
+"""Rented cards: the cheapest instances that hold the plan's cards."""
+
+from planner.answer import Price
+from planner.catalog import GpuRow, PriceRow, cheapest_price
+from planner.catalog.rows.price import Pricing
+
+#: A month's contract in hours, as clouds count it: 365 x 24 / 12.
+HOURS_PER_MONTH = 730
+
+
+def rented_price(
+    gpu: GpuRow, num_gpus: int, num_nodes: int, pricing: Pricing, provider: str | None = None
+) -> Price | str:
+    """The price of one instance for each node, or one line on what is missing.
+
+    An instance that has more cards than its node needs is paid whole.
+    """
+    cards_per_node = -(-num_gpus // num_nodes)
+    row = cheapest_price(gpu.key, cards_per_node, pricing, provider)
+    if row is None:
+        return _missing(gpu, cards_per_node, pricing, provider)
+    return Price(
+        provider=row.provider,
+        instance=row.instance_type,
+        region=row.region,
+        pricing=pricing,
+        usd_per_hour=row.price_usd_per_hour_instance * num_nodes,
+        gpus=row.gpus_per_instance * num_nodes,
+        instances=num_nodes,
+        as_of=row.as_of,
+        date_confidence=row.date_confidence,
+        source=row.source_url,
+        note=_note(row, cards_per_node),
+    )
+
+
+def _note(row: PriceRow, cards_per_node: int) -> str:
+    extra = row.gpus_per_instance - cards_per_node
+    more = f"{row.gpus_per_instance} cards are paid for, {cards_per_node} are used" if extra else ""
+    part = "a list price: the host is extra, or it is sold in larger shapes" if row.sold_as == "part" else ""
+    return "; ".join(filter(None, (more, part, row.note)))
+
+
+def _missing(gpu: GpuRow, cards: int, pricing: Pricing, provider: str | None) -> str:
+    kind = pricing.replace("_", " ")
+    where = f" at {provider}" if provider else ""
+    what = f"no {kind} price of one machine with {cards} x {gpu.name} is known{where}"
+    if pricing == "reserved":
+        return f"{what}: give your contracts to `tunebudget prices --import FILE.csv`"
+    return f"{what}: `tunebudget prices --gpu {gpu.key}` lists what is; `prices --import` takes your own"

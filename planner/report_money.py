@@ -1,0 +1,82 @@
+"""Words on time and money: hours, USD, and what the price rests on."""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+
+from planner.answer import Plan, Price
+from planner.cost.age import age_text
+
+
+def time_and_money(plan: Plan, today: date) -> Iterator[str]:
+    """Lines of what is known: the speed of a step, the run's hours and cost, the price of an hour."""
+    if plan.step_seconds is not None:
+        yield speed_text(plan)
+    if plan.train_hours is not None:
+        yield run_text(plan)
+    if plan.price is not None:
+        yield price_text(plan.price, today)
+
+
+def speed_text(plan: Plan) -> str:
+    """Seconds a step, tokens a second and how much of the card is used."""
+    words = f"A step takes {seconds(plan.step_seconds or 0)} (estimated"
+    if plan.step_seconds_low is not None and plan.step_seconds_high is not None:
+        words += f"; {seconds(plan.step_seconds_low)} to {seconds(plan.step_seconds_high)}"
+    words += f"): {plan.tokens_per_second or 0:,.0f} tokens a second"
+    return f"{words}, {plan.mfu:.0%} of the cards' peak (MFU)." if plan.mfu is not None else f"{words}."
+
+
+def run_text(plan: Plan) -> str:
+    """Hours, energy and cost of the whole run."""
+    assert plan.train_hours is not None
+    words = f"The run takes {hours(plan.train_hours)}{_range(hours, plan.train_hours_low, plan.train_hours_high)}"
+    if plan.energy_kwh is not None:
+        words += f" and {plan.energy_kwh:,.4g} kWh"
+    if plan.cost_usd is None:
+        return f"{words}; nothing is priced."
+    cost = f"{usd(plan.cost_usd)}{_range(usd, plan.cost_usd_low, plan.cost_usd_high)}"
+    per_million = plan.usd_per_million_tokens
+    return f"{words}, and costs {cost}{'' if per_million is None else f', {usd(per_million)} a million tokens'}."
+
+
+def price_text(price: Price, today: date) -> str:
+    """The price of an hour with provider, instance, date and source."""
+    return (
+        f"Price: {usd(price.usd_per_hour)} an hour, {place_text(price)} "
+        f"({age_text(price.as_of, price.date_confidence, today)}; {price.source})"
+        f"{f'; {price.note}' if price.note else ''}."
+    )
+
+
+def place_text(price: Price) -> str:
+    """Whose instance it is, where, and how it is paid for."""
+    if price.pricing == "owned":
+        return "owned cards"
+    count = f"{price.instances} x " if price.instances > 1 else ""
+    cards = f"{price.gpus} card{'s' if price.gpus > 1 else ''}"
+    where = f" in {price.region}" if price.region else ""
+    instance = f"{count}{price.instance}" if price.instance else cards
+    return f"{price.pricing.replace('_', ' ')} at {price.provider}, {instance}{where}"
+
+
+def usd(amount: float) -> str:
+    """An amount with as many digits as it carries: ``1,240 USD``, ``12.40 USD``, ``0.0031 USD``."""
+    if amount >= 1000:
+        return f"{amount:,.0f} USD"
+    return f"{amount:.2f} USD" if amount >= 0.1 or amount == 0 else f"{amount:.2g} USD"
+
+
+def hours(count: float) -> str:
+    """Hours, in minutes or days where these read better."""
+    if count < 1:
+        return f"{count * 60:.2g} minutes"
+    return f"{count:,.1f} hours" if count < 72 else f"{count:,.0f} hours ({count / 24:,.1f} days)"
+
+
+def seconds(count: float) -> str:
+    """Seconds of a step."""
+    return f"{count:,.3g} s" if count < 1000 else f"{count:,.0f} s"
+
+
+def _range(words: Callable[[float], str], low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({words(low)} to {words(high)})"
