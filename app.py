@@ -15,6 +15,12 @@ st.navigation(
             default=True,
         ),
         st.Page(
+            "ui/pages/compare.py",
+            title="Compare",
+            icon=":material/compare:",
+            help="Methods, GPUs, stacks or saved questions side by side.",
+        ),
+        st.Page(
             "ui/pages/profile.py",
             title="Profile",
             icon=":material/speed:",

@@ -53,6 +53,19 @@ def answer(request_json: str) -> Answer:
     return Answer(plan, advise(request, plan), largest_batch(request), longest_sequence(request))
 
 
+def plan_of(request: PlanRequest) -> Plan:
+    """The plan alone, where many are put side by side.
+
+    Raises PlannerError where the request cannot be planned.
+    """
+    return _plan(request.model_dump_json(exclude_unset=True))
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def _plan(request_json: str) -> Plan:
+    return estimate(PlanRequest.model_validate_json(request_json))
+
+
 @st.cache_data(show_spinner=False)
 def model_ids() -> list[str]:
     """Every model of the catalogue by id."""

@@ -25,7 +25,7 @@ _BAR_HEIGHT = 250
 _TIMELINE_HEIGHT = 380
 
 #: A texture for each category, so that neighbours differ without colour.
-_PATTERNS: dict[Category, str] = {
+PATTERNS: dict[Category, str] = {
     "weights": "",
     "gradients": "/",
     "optimizer": ".",
@@ -40,10 +40,10 @@ Spec = dict[str, Any]
 
 def breakdown_figure(plan: Plan) -> go.Figure:
     """What is on the card at the peak, by category, as one stacked bar against the card's usable memory."""
-    traces = [_segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), _PATTERNS[c]) for c in CATEGORIES]
+    traces = [_segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), PATTERNS[c]) for c in CATEGORIES]
     traces += [_segment("allocator's slack", slack_bytes(plan), "+"), _band(plan)]
     edge = gib(max(plan.high_bytes, plan.usable_bytes or 0)) * 1.06
-    layout = _layout(_BAR_HEIGHT) | {
+    layout = stacked_layout(_BAR_HEIGHT) | {
         "bargap": 0.1,
         "xaxis": {"ticksuffix": " GiB", "range": [0, edge], "fixedrange": True, "nticks": 7},
         "yaxis": {"visible": False, "fixedrange": True},
@@ -65,12 +65,13 @@ def _segment(name: str, num_bytes: int, pattern: str) -> Spec:
         "insidetextanchor": "start",
         "textangle": 0,
         "hovertemplate": f"{name}: {format_gib(num_bytes, 2)}<extra></extra>",
-        "marker": _marker(pattern),
+        "marker": marker(pattern),
         "showlegend": num_bytes > 0,
     }
 
 
-def _marker(pattern: str) -> Spec:
+def marker(pattern: str) -> Spec:
+    """How a category's bars are filled: its colour comes from the theme, its texture from here."""
     return {"pattern": {"shape": pattern, "solidity": 0.12, "size": 8, "fillmode": "overlay"}, "line": {"width": 0}}
 
 
@@ -114,7 +115,7 @@ def _card_line(usable_bytes: int, edge: float) -> Spec:
 
 def timeline_figure(plan: Plan) -> go.Figure:
     """Live bytes by category over the phases of one step, each at its largest moment, with the peak marked."""
-    layout = _layout(_TIMELINE_HEIGHT) | {
+    layout = stacked_layout(_TIMELINE_HEIGHT) | {
         "bargap": 0.04,
         "xaxis": {"fixedrange": True, "autotickangles": [0, 90], "tickfont": {"size": 11}},
         "yaxis": {"ticksuffix": " GiB", "nticks": 7, "fixedrange": True, "rangemode": "tozero"},
@@ -133,7 +134,7 @@ def _moments(category: Category, timeline: tuple[PhaseBytes, ...]) -> Spec:
         "y": [gib(num_bytes) for num_bytes in live],
         "customdata": [format_gib(num_bytes, 2) for num_bytes in live],
         "hovertemplate": f"{CATEGORY_NAMES[category]}: %{{customdata}}<extra></extra>",
-        "marker": _marker(_PATTERNS[category]),
+        "marker": marker(PATTERNS[category]),
         "showlegend": any(live),
     }
 
@@ -163,7 +164,8 @@ def _card_level(plan: Plan) -> list[Spec]:
     return [line | {"line": under}, line | named | {"line": over}]
 
 
-def _layout(height: int) -> Spec:
+def stacked_layout(height: int) -> Spec:
+    """What the pictures of stacked parts have in common."""
     return {
         "barmode": "stack",
         "height": height,

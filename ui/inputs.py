@@ -32,14 +32,24 @@ def sidebar(page: str) -> dict[str, Any]:
         values |= pricing()
         saved.questions(values)
         st.button("Start over", icon=":material/restart_alt:", on_click=set_inputs, args=(state.defaults(),))
-    st.session_state["question"] = (page, values)
+    came = st.session_state.get("question", (page, {}))[0] != page
+    ask_on(page, values)
+    if came:
+        # A value brought along reaches the page's address in the run after (Streamlit 1.67).
+        st.session_state["bring_again"] = True
+        st.rerun()
     return values
+
+
+def ask_on(page: str, values: state.Values) -> None:
+    """Remember the question at hand and the page it is asked on: the next page takes it from there."""
+    st.session_state["question"] = (page, dict(values))
 
 
 def _bring_question(page: str) -> None:
     """Streamlit forgets the inputs of a page that is left: put the question asked there into this page's."""
     asked_on, values = st.session_state.get("question", (page, {}))
-    if asked_on != page:
+    if asked_on != page or st.session_state.pop("bring_again", False):
         set_inputs(values)
 
 

@@ -56,6 +56,11 @@ def test_keys_are_frozen() -> None:
     assert frozenset(state.FIELDS) == FROZEN
 
 
+def test_the_keys_of_the_compare_page_are_no_input_s() -> None:
+    """`by`, `methods`, `gpus`, `stacks`: written by ui/compare_sections.py."""
+    assert not {"by", "methods", "gpus", "stacks"} & FROZEN
+
+
 def test_each_key_fills_another_field() -> None:
     assert len(set(state.FIELDS.values())) == len(state.FIELDS)
 
