@@ -1,5 +1,6 @@
 """The estimate: one request to one plan."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from planner.cost.fields import money_fields
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
 from planner.memory.dims import Number
-from planner.memory.inventory import Setup
+from planner.memory.inventory import Item, Setup
 from planner.memory.layers import activation_certainty, exceeds_transformers
 from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
@@ -152,8 +153,8 @@ def estimate(request: PlanRequest) -> Plan:
         "tool_version": __version__,
         "model": memory.model.name,
         "method": request.method,
-        "total_params": sum(i.elements for i in static.items if i.role != "buffer"),
-        "trainable_params": sum(i.elements for i in static.items if i.trainable),
+        "total_params": total_params(static.items),
+        "trainable_params": trainable_params(static.items),
         "peak_bytes": peak.total,
         "steady_bytes": static.between - static.weights + static.weights_in_use + memory.cublas + memory.batch,
         "reserved_bytes": device.reserved,
@@ -169,12 +170,27 @@ def estimate(request: PlanRequest) -> Plan:
     }
     values |= {f"{category}_bytes": live[category] for category in CATEGORIES}
     states, whole = static.states, state_bytes(static.optimizer, static.items, request.device)
-    trained = sum(i.elements * (4 if i.dtype == "float32" else 2) for i in static.items if i.trainable)
+    trained = trained_bytes(static.items)
     values |= disk_and_host(memory.model.architecture.num_params, trained, whole.total, states.paged)
     values["host_bytes"] += _on_host(memory)
     money, said = money_fields(request, memory.gpu, None)
     values["notes"] = (*_notes(request, memory), *said)
     return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged) | money))
+
+
+def total_params(items: Iterable[Item]) -> int:
+    """Parameters of the model, with its adapters."""
+    return sum(item.elements for item in items if item.role != "buffer")
+
+
+def trainable_params(items: Iterable[Item]) -> int:
+    """Parameters that are trained."""
+    return sum(item.elements for item in items if item.trainable)
+
+
+def trained_bytes(items: Iterable[Item]) -> int:
+    """The trained weights as saved: the adapter, or the whole model."""
+    return sum(item.elements * (4 if item.dtype == "float32" else 2) for item in items if item.trainable)
 
 
 def needed_bytes(memory: Memory) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = "torch transformers peft bitsandbytes accelerate pandas streamlit plotly numpy rich".split()
+HEAVY = "torch transformers peft bitsandbytes accelerate pandas streamlit plotly numpy rich pyarrow xlsxwriter".split()
 
 #: Runs tunebudget with the arguments given, then prints which heavy modules are loaded.
 COMMAND = f"""
@@ -51,6 +51,7 @@ def test_the_help_needs_no_model(module: str) -> None:
         "schema",
         "doctor",
         "fit --help",
+        "table --help",
         "--help",
     ],
 )

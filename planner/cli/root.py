@@ -17,6 +17,7 @@ COMMANDS = {
     "trace": "The real libraries' memory for a request, without weights and without a GPU.",
     "profile": "Real training steps on the hardware found, measured; and earlier runs.",
     "compare": "Methods and GPUs side by side for one model.",
+    "table": "Tables of models, methods, GPUs, counts and lengths, as csv, xlsx, md, json, html or parquet.",
     "explain": "Derive every number, step by step, for a model of your own.",
     "evidence": "What the planner says beside what others measured, the worst first.",
     "calibrate": "Fit how sure an answer is, to measured runs.",

@@ -33,6 +33,10 @@ FLAGS = {
         --num-processes --find-batch --suite --list --show --export --import --delete""".split()
     ),
     "compare": (REQUEST_FLAGS - {"--method"}) | {"--json", "--methods"},
+    "table": (
+        REQUEST_FLAGS - set("--id --method --gpu --max-length --per-device-train-batch-size --batch-size".split())
+        | {"--json", "--models", "--methods", "--gpus", "--lengths", "--batch-sizes", "--output", "-o"}
+    ),
     "explain": REQUEST_FLAGS | {"--json", "--model", "--output", "-o"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
     "calibrate": {"--json", "--published", "--write"},

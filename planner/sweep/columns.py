@@ -1,0 +1,40 @@
+"""The columns of a table: name, kind and meaning. Other programs rely on the names and their order."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "integer", "number", "date"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """name: with its unit, where it has one. short: whether it is shown where width is scarce."""
+
+    name: str
+    kind: Kind
+    what: str
+    short: bool = False
+
+
+COLUMNS = (
+    Column("model", "text", "the model's id", short=True),
+    Column("method", "text", "full, lora, qlora, ...", short=True),
+    Column("gpu", "text", "the card's key in the catalogue", short=True),
+    Column("num_gpus", "integer", "cards of all machines together", short=True),
+    Column("strategy", "text", "how the cards share: none, ddp, fsdp, ..."),
+    Column("max_length", "integer", "tokens of a sequence", short=True),
+    Column("per_device_train_batch_size", "integer", "sequences a card and forward pass", short=True),
+    Column("verdict", "text", "fits, tight (the 90% band crosses what the card offers), does not fit", short=True),
+    Column("gpus_needed", "integer", "the fewest of these cards on which it fits; blank: more than 1,024"),
+    Column("peak_gib", "number", "tensors live at the peak on one card, GiB"),
+    Column("device_gib", "number", "what nvidia-smi shows of one card, GiB", short=True),
+    Column("device_low_gib", "number", "lower end of the 90% band, GiB"),
+    Column("device_high_gib", "number", "upper end of the 90% band, GiB"),
+    Column("usable_gib", "number", "what a process can allocate on the card, GiB", short=True),
+    Column("headroom_gib", "number", "left on the card; negative: missing; paged states are not held against it, GiB"),
+    Column("total_params", "integer", "parameters of the model with adapters"),
+    Column("trainable_params", "integer", "parameters that are trained"),
+    Column("adapter_mib", "number", "the trained weights as saved: the adapter, or the whole model, MiB"),
+    Column("refused", "text", "why this combination cannot be; blank: it can"),
+)
+BY_NAME = {column.name: column for column in COLUMNS}

@@ -1,0 +1,49 @@
+"""What a table takes for granted: said once beside it, since a cell has no room for it."""
+
+from typing import Any
+
+from planner import __version__
+from planner.schema import PlanRequest
+from planner.sweep.axes import Axes
+from planner.sweep.needed import COUNTS
+from planner.sweep.settle import CARDS_A_NODE, SHARDED
+
+
+def notes(axes: Axes) -> tuple[tuple[str, str], ...]:
+    """(what it is about, text) pairs."""
+    return (
+        ("what this is", f"estimated by tunebudget {__version__}; nothing here was measured"),
+        ("settings of all rows", _settings(axes)),
+        ("bytes", "of one card, the one with the most; GiB are 1024^3 bytes"),
+        ("verdict", "fits: the whole 90% band is within what the card offers; tight: the limit lies in the band"),
+        (
+            "several cards",
+            f"{SHARDED} where no strategy is named, none on one card; machines of at most {CARDS_A_NODE} cards where "
+            "num_nodes is left open",
+        ),
+        (
+            "gpus_needed",
+            f"the smallest of {_counts()} cards whose verdict is fits; the batch is that of each card, as in the row",
+        ),
+    )
+
+
+def _counts() -> str:
+    return f"1 to {CARDS_A_NODE}, {', '.join(str(count) for count in COUNTS[CARDS_A_NODE:])}"
+
+
+def _settings(axes: Axes) -> str:
+    """Fields that the base sets, and the defaults that matter most where it does not."""
+    shown = {name: PlanRequest.model_fields[name].default for name in _TOLD} | dict(_flat(axes.base))
+    said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in shown.items()}
+    return ", ".join(f"{name} {value}" for name, value in said.items())
+
+
+_TOLD = ("stack", "dtype", "gradient_checkpointing", "optim", "loss", "attn_implementation", "padding")
+
+
+def _flat(fields: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in fields.items():
+        found += _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+    return found

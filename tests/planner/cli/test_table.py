@@ -1,0 +1,90 @@
+"""The command `table`: to a file, to the terminal, as JSON; stopped, and refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from planner.cli.root import tunebudget
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(tunebudget, ["table", *args])
+
+
+def test_a_file_has_a_row_for_each_combination(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    found = run("--models", "gpt2,llama-3.2-1b", "--gpus", "t4", "--num-gpus", "1,2", "--lengths", "256:1024:256", "-o")
+    assert found.exit_code == 2
+    sizes = ("--num-gpus", "1,2", "--lengths", "256:1024:256", "--batch-sizes", "1,2")
+    found = run("--models", "gpt2,llama-3.2-1b", "--gpus", "t4", *sizes, "--lora-r", "64", "-o", str(path), "--json")
+    assert found.exit_code == 0
+    frame = pd.read_csv(path)
+    assert len(frame) == 2 * 3 * 2 * 4 * 2 == json.loads(found.stdout)["rows"]
+    assert sorted(set(frame.max_length)) == [256, 512, 768, 1024]
+    assert "96 rows" in found.stderr
+
+
+def test_json_on_stdout_is_one_document() -> None:
+    found = run("--models", "gpt2", "--gpus", "t4", "--methods", "full", "--json")
+    answer = json.loads(found.stdout)
+    assert found.exit_code == 0 and found.stderr == ""
+    assert answer["rows"][0]["verdict"] == "fits"
+
+
+def test_a_terminal_gets_the_first_rows_and_the_reasons() -> None:
+    found = run("--models", "gpt2", "--gpus", "t4", "--methods", "full", "--lengths", "1:2000")
+    lines = found.stdout.splitlines()
+    assert lines[0].split()[:5] == ["model", "method", "gpu", "num_gpus", "length"]
+    assert sum("openai-community/gpt2" in line for line in lines) == 200
+    assert "200 of 2,000 rows are shown" in found.stderr
+
+
+def test_the_exit_code_says_whether_any_fits() -> None:
+    assert run("--models", "llama-3.1-8b", "--gpus", "t4", "--methods", "full").exit_code == 1
+    refused = run("--models", "gpt2", "--gpus", "t4", "--methods", "full", "--lengths", "4096")
+    assert refused.exit_code == 1 and "Refused: max_length 4096" in refused.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ((), "--models is missing"),
+        (("--models", "gpt2", "--lengths", "1:2:0"), "--lengths '1:2:0': give whole numbers"),
+        (("--models", "gpt2", "--num-gpus", "two"), "--num-gpus 'two': give whole numbers"),
+        (("--models", "gpt2", "-o", "a.doc"), "the ending says the format"),
+        (
+            ("--models", "gpt2", "--gpus", "t4", "--lengths", "1:1024", "--batch-sizes", "1:1024", "-o", "a.xlsx"),
+            "Excel",
+        ),
+        (("--models", "gpt2", "--optim", "mine"), "optim"),
+    ],
+)
+def test_refusals_are_one_line(args: tuple[str, ...], said: str) -> None:
+    found = run(*args)
+    assert found.exit_code == 2 and said in found.stderr and len(found.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_leaves_a_valid_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    words = ["--models", "all", "--gpus", "all", "--num-gpus", "1,2,4,8", "--lengths", "64:1024:64", "-o", str(path)]
+    command = [sys.executable, "-m", "planner", "table", *words]
+    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not any(file.stat().st_size > 100_000 for file in tmp_path.iterdir()) and child.poll() is None:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=60)[1]
+    assert child.returncode == 130 and "stopped" in said
+    assert os.listdir(tmp_path) == ["table.csv"]
+    frame = pd.read_csv(path)
+    assert f"{len(frame):,} rows of" in said
+    assert frame.notna().all()[["model", "method", "gpu", "num_gpus"]].all()

@@ -1,0 +1,112 @@
+"""A row of a table says what one plan of the same question says."""
+
+import pytest
+
+from planner.estimate import estimate
+from planner.schema import parse_request
+from planner.sweep import rows as rows_module
+from planner.sweep.columns import COLUMNS
+from planner.units import GIB, MIB
+from tests.planner.sweep.tables import Row, axes, rows
+
+MEMORY = {
+    "peak_gib": "peak_bytes",
+    "device_gib": "device_bytes",
+    "device_low_gib": "low_bytes",
+    "device_high_gib": "high_bytes",
+    "usable_gib": "usable_bytes",
+    "headroom_gib": "headroom_bytes",
+}
+
+
+def test_the_columns_are_these() -> None:
+    assert " ".join(column.name for column in COLUMNS) == (
+        "model method gpu num_gpus strategy max_length per_device_train_batch_size verdict gpus_needed peak_gib "
+        "device_gib device_low_gib device_high_gib usable_gib headroom_gib total_params trainable_params adapter_mib "
+        "refused"
+    )
+
+
+def request_of(row: Row, base: Row) -> Row:
+    fields = {"model": row["model"], "method": row["method"], "gpu": row["gpu"], "num_gpus": int(row["num_gpus"])}
+    sizes = {name: int(row[name]) for name in ("max_length", "per_device_train_batch_size")}
+    return base | fields | sizes | {"parallelism": {"strategy": row["strategy"]}}
+
+
+@pytest.mark.parametrize(
+    "base",
+    [{}, {"gradient_checkpointing": True, "optim": "paged_adamw_8bit", "stack": "trl", "lora": {"r": 64}}],
+)
+def test_a_row_is_the_plan_of_its_question(base: Row) -> None:
+    found = rows(axes(base=base, counts=[1, 4], lengths=[512, 1024], batches=[1, 3]))
+    assert len(found) == 2 * 3 * 2 * 2 * 2 * 2
+    for row in found:
+        own = base if row["method"] != "full" else {name: v for name, v in base.items() if name != "lora"}
+        plan = estimate(parse_request(request_of(row, own)))
+        for name, attribute in MEMORY.items():
+            assert row[name] == pytest.approx(getattr(plan, attribute) / GIB, rel=1e-5), (name, row)
+        assert row["adapter_mib"] == pytest.approx(plan.adapter_bytes / MIB, rel=1e-5)
+        assert (row["verdict"], row["total_params"], row["trainable_params"]) == (
+            plan.verdict,
+            plan.total_params,
+            plan.trainable_params,
+        )
+        assert row["refused"] is None
+
+
+def test_rows_come_in_the_order_of_the_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a block is smaller than what one model and method have."""
+    table = axes(counts=[1, 2], lengths=[256, 512], batches=[1, 2], methods=["lora", "full"])
+    names = ("model", "method", "gpu", "num_gpus", "max_length", "per_device_train_batch_size")
+    whole = [tuple(row[name] for name in names) for row in rows(table)]
+    models = ("openai-community/gpt2", "meta-llama/Llama-3.1-8B")
+    assert whole == [
+        (model, method, gpu, count, length, batch)
+        for model in models
+        for method in ("lora", "full")
+        for gpu in ("t4", "h100-sxm")
+        for count in (1, 2)
+        for length in (256, 512)
+        for batch in (1, 2)
+    ]
+    monkeypatch.setattr(rows_module, "BLOCK_ROWS", 4)
+    assert sorted(tuple(row[name] for name in names) for row in rows(table)) == sorted(whole)
+
+
+def test_the_cards_needed_are_the_fewest_that_fit() -> None:
+    table = axes(models=["llama-3.1-8b"], gpus=["rtx-4090", "h100"], lengths=[512, 4096], base=SAVING)
+    for row in rows(table):
+        tried = [
+            next(
+                iter(rows(axes(base=SAVING, models=[row["model"]], methods=[row["method"]], gpus=[row["gpu"]], **one)))
+            )
+            for count in (1, 2, 3, 4, 5, 6, 7, 8, 16)
+            for one in [{"counts": [count], "lengths": [int(row["max_length"])]}]
+        ]
+        fitting = [int(one["num_gpus"]) for one in tried if one["verdict"] == "fits"]
+        assert row["gpus_needed"] == min(fitting, default=row["gpus_needed"])
+        if not fitting:
+            assert row["gpus_needed"] is None or row["gpus_needed"] > 16
+
+
+SAVING = {"gradient_checkpointing": True}
+
+
+def test_what_cannot_be_is_a_row_with_its_reason() -> None:
+    found = rows(axes(models=["gpt2"], lengths=[1024, 2048], methods=["lora", "prefix_tuning"], base=SAVING))
+    refused = {(row["method"], row["max_length"]): row["refused"] for row in found}
+    assert refused["lora", 1024] is None
+    assert "learned positions for 1024 tokens" in refused["lora", 2048]
+    assert "PEFT has none with prefix_tuning" in refused["prefix_tuning", 1024]
+    for row in found:
+        if row["refused"]:
+            assert row["verdict"] is row["device_gib"] is row["gpus_needed"] is None
+            assert row["usable_gib"] > 0
+
+
+def test_strategies_are_settled_by_the_number_of_cards() -> None:
+    given = {"parallelism": {"strategy": "zero3"}}
+    assert {(row["num_gpus"], row["strategy"]) for row in rows(axes(counts=[1, 2]))} == {(1, "none"), (2, "fsdp")}
+    assert {row["strategy"] for row in rows(axes(counts=[1, 2], base=given))} == {"zero3"}
+    ddp = {"parallelism": {"strategy": "ddp"}}
+    assert {row["strategy"] for row in rows(axes(counts=[1, 2], base=ddp, gpus=["t4"]))} == {"none", "ddp"}
