@@ -43,11 +43,16 @@ class Prepared:
 
     def step(self, batch: Number, length: Number, gradients_exist: bool) -> Step:
         """The step at a batch and length, or at arrays of them that share a regime."""
+        layout = self.layout(batch, length, gradients_exist)
+        return evaluate(layout, self.request, self.model.architecture, batch, length)
+
+    def layout(self, batch: Number, length: Number, gradients_exist: bool) -> Layout:
+        """The tapes of that step."""
         architecture = self.model.architecture
         key = regime_of(architecture, representative(batch), representative(length)), gradients_exist
         if key not in self._layouts:
             self._layouts[key] = lay_out(self.request, architecture, self.setup, *key)
-        return evaluate(self._layouts[key], self.request, architecture, batch, length)
+        return self._layouts[key]
 
 
 def prepare(request: PlanRequest) -> tuple[Stacked, Prepared]:

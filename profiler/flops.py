@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_backward_flop_count, sdpa_flop_count
 
 aten = torch.ops.aten
 Shape = tuple[int, ...]
@@ -29,19 +29,38 @@ def _grouped_mm(a: Shape, b: Shape, *_: Any, out_shape: Any = None, **__: Any) -
     return 2 * prod(a) * b[-1]
 
 
+def _gemm_4bit(x: Shape, _: Shape, weight: list[int], *__: Any, **___: Any) -> int:
+    """bitsandbytes' product with a 4-bit weight of [out, in], one operator in forward."""
+    return 2 * prod(x) * weight[0]
+
+
+def _convolution_backward(grad: Shape, x: Shape, weight: Shape, *options: Any, out_shape: Any = None, **__: Any) -> int:
+    """As much as forward for each gradient; torch's own formula takes the weight's of a grouped one as ungrouped."""
+    wanted = options[7]
+    each = conv_flop_count(list(x), list(weight), list(grad))
+    return each * (int(wanted[0]) + int(wanted[1]))
+
+
 #: torch's own table has CUDA's attention kernels and no grouped products.
 FORMULAS: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
     aten._grouped_mm: _grouped_mm,
+    aten.convolution_backward: _convolution_backward,
 }
 
 
 def count_flops(step: Callable[[], None]) -> int:
     """Run a step and count its operations."""
-    with FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
+    with FlopCounterMode(display=False, custom_mapping=FORMULAS | _of_bitsandbytes()) as counter:
         step()
     return int(counter.get_total_flops())
+
+
+def _of_bitsandbytes() -> dict[Any, Callable[..., int]]:
+    """Its operators, once the library is loaded: a model that it quantized has loaded it."""
+    operator = getattr(torch.ops.bitsandbytes, "gemm_4bit", None)
+    return {} if operator is None else {operator: _gemm_4bit}
 
 
 def matmul_flops_per_second(dtype: torch.dtype, device: str, size: int = 1024, seconds: float = 0.2) -> float:

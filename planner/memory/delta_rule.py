@@ -7,7 +7,7 @@ from planner.memory import ops, recurrent_ops
 from planner.memory.graph import Value
 from planner.memory.live import Shape
 from planner.memory.loops import DELTA_CHUNK
-from planner.memory.mixer_modules import held_by_earlier
+from planner.memory.mixer_modules import counted_as_earlier, held_by_earlier
 from planner.memory.modules import Context
 
 CHUNK = DELTA_CHUNK
@@ -59,17 +59,29 @@ def chunk_gated_delta_rule(c: Context, query: Value, key: Value, value: Value, g
     chunk_decay = recurrent_ops.exp(t, ops.narrow(t, cum_decay, CHUNKS[:3]), "decay of chunks")
     read = [k_cumdecay, intra_chunk_attn, chunk_decay, *([query, key] if query.contiguous else [])]
     state, core_attn_out = held_by_earlier(
-        c, read, [state, core_attn_out], [(shape, "float32") for shape in kept_by_a_chunk(query)]
+        c,
+        read,
+        [state, core_attn_out],
+        [(shape, "float32") for shape in kept_by_a_chunk(query)],
+        lambda: without_gradient_of_state(c),
     )
     del read
-    for _ in range(min(c.structure.loop_passes, 2)):
-        core_attn_out, state = one_chunk(
-            c, new_values, k_cumdecay, query, key, intra_chunk_attn, chunk_decay, core_attn_out, state
-        )
+    for taped in range(min(c.structure.loop_passes, 2)):
+        with counted_as_earlier(c, taped):
+            core_attn_out, state = one_chunk(
+                c, new_values, k_cumdecay, query, key, intra_chunk_attn, chunk_decay, core_attn_out, state
+            )
     del state
     core_attn_out = ops.copy(t, core_attn_out, label="core attention output")
     core_attn_out = ops.narrow(t, core_attn_out, VALUES)
     return cast_back(c, core_attn_out, initial_dtype)
+
+
+def without_gradient_of_state(c: Context) -> None:
+    """Two products fewer in the first chunk's backward: those with the gradient of the state that it began with."""
+    keys, values = ((*CHUNKS[:2], CHUNK, width) for width in ("k_dim", "v_dim"))
+    moved = ((values, "float32"), (keys, "float32"), (STATE, "float32"))
+    c.tape.work.product("float32", moved, CHUNKS[:2], ("k_dim",), ("v_dim",), (CHUNK,), count=-2)
 
 
 def kept_by_a_chunk(query: Value) -> list[Shape]:
@@ -172,5 +184,7 @@ def one_chunk(
     core_attn_out = recurrent_ops.copy_slice(t, core_attn_out, filled)
     del filled, inter_chunk_attn
     kept = ops.mul(t, state, ops.narrow(t, chunk_decay, ("B", "value_heads", 1, 1)), "decayed state")
-    state = ops.add(t, kept, ops.matmul(t, of_a_chunk(c, key, keys), v_new, STATE, "update"), "recurrent state")
+    state = ops.add(
+        t, kept, ops.matmul(t, of_a_chunk(c, key, keys), v_new, STATE, "update", (CHUNK,)), "recurrent state"
+    )
     return core_attn_out, state

@@ -108,6 +108,8 @@ def block_dims(block: Block, named: bool = False) -> Dims:
             "kv_a_width": a.kv_lora_rank + a.rotary_dim,
             "nope_v_dim": a.head_dim - a.rotary_dim + a.v_head_dim,
             "qkv_width": (a.num_heads + 2 * a.num_key_value_heads) * a.head_dim,
+            "window": a.sliding_window or 0,
+            "causal": int(a.kind != "bidirectional"),
         }
     dims["buckets"] = next((t.shape[0] for t in block.tensors if t.role == "position"), 0)
     if block.mlp is not None:
@@ -216,8 +218,8 @@ def model_shape(architecture: Architecture) -> BlockShape:
     )
 
 
-#: Symbols that divide, rounded up: by 64, by the number of experts.
-DIVISORS = {"per_64": 64, "per_expert": "experts"}
+#: Symbols that divide, rounded up: by 64, by 8, by the number of experts.
+DIVISORS = {"per_64": 64, "per_8": 8, "per_expert": "experts"}
 
 
 def value(monomial: Monomial, dims: Dims) -> Number:

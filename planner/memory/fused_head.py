@@ -7,6 +7,7 @@ SFTTrainer's compute_loss calls. On CUDA Triton folds a tile in place; elsewhere
 from planner.memory import ops
 from planner.memory.dims import TILE_COLUMNS
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.live import Shape
 from planner.memory.losses import summed
 from planner.memory.modules import Context
@@ -61,6 +62,7 @@ def _log_probs(c: Context, hidden: Value, weight: Value, labels: Value) -> Value
         _fold_forward(t)
     log_z = t.allocate(SCORED, "float32", "log-sum-exp")
     entropy = t.allocate(SCORED, "float32", "entropy")
+    _note_logits(t, hidden, weight, compute)
     node = t.record([hidden, weight], _backward(c, hidden, weight, compute), [hidden, labels, log_z, entropy])
     out = t.allocate(SCORED, "float32", "log-probabilities")
     if node is not None:
@@ -82,6 +84,8 @@ def _backward(c: Context, hidden: Value, weight: Value, compute: str) -> ops.Bac
             for s, w in zip(shapes, wanted, strict=True)
         ]
         buffer = t.allocate(BUFFER, compute, "tile of logits")
+        _note_logits(t, hidden, Value(None, shapes[1], dtypes[1]), compute)
+        _note_gradients(t, shapes, wanted, compute)
         rows = _cast(t, hidden, rows_shape, compute)
         columns = _cast(t, Value(None, columns_shape, dtypes[1]), columns_shape, compute)
         if c.structure.device == "cpu":
@@ -98,6 +102,23 @@ def _backward(c: Context, hidden: Value, weight: Value, compute: str) -> ops.Bac
         return (grads[0], grads[1])
 
     return backward
+
+
+def _note_logits(t: Tape, hidden: Value, weight: Value, dtype: str) -> None:
+    """All tiles of logits, and their loss; backward makes them again."""
+    logits = ((*SCORED, "vocab"), dtype)
+    t.work.product(dtype, (*whole(hidden, weight), logits), (), SCORED, ("vocab",), hidden.shape[1:])
+    t.work.note("loss", dtype, (logits, logits))
+
+
+def _note_gradients(t: Tape, shapes: tuple[Shape, Shape], wanted: tuple[bool, bool], dtype: str) -> None:
+    """The products of all tiles with the gradient of their logits."""
+    hidden, weight = shapes
+    moved = (((*SCORED, "vocab"), dtype), (hidden, dtype), (weight, dtype))
+    if wanted[0]:
+        t.work.product(dtype, moved, (), SCORED, hidden[1:], ("vocab",))
+    if wanted[1]:
+        t.work.product(dtype, moved, (), ("vocab",), hidden[1:], SCORED)
 
 
 def _products(t: Tape, rows: Shape, columns: Shape, wanted: tuple[bool, bool]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from planner.memory.live import Category, Key, Shape
+from planner.memory.live import Category, Key, Kind, Shape
 
 
 class Account(Protocol):
@@ -84,12 +84,18 @@ Backward = Callable[..., Sequence[Value | None]]
 
 
 class Node:
-    """One backward function: the nodes its gradients go to, what it saved, and how it allocates."""
+    """One backward function: the nodes its gradients go to, what it saved, and how it allocates.
 
-    __slots__ = ("edges", "saved", "backward", "number", "num_outputs")
+    kind, again: of the kernels that it runs (kernels.py).
+    """
 
-    def __init__(self, edges: list["Edge"], backward: Backward, number: int):
+    __slots__ = ("edges", "saved", "backward", "number", "num_outputs", "kind", "again")
+
+    def __init__(
+        self, edges: list["Edge"], backward: Backward, number: int, kind: Kind = "elementwise", again: str = ""
+    ):
         self.edges, self.backward, self.number, self.num_outputs = edges, backward, number, 1
+        self.kind, self.again = kind, again
         self.saved: list[Holder] = []
 
 

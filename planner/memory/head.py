@@ -51,7 +51,9 @@ def token_embedding(
     def backward(grad: Value, *saved: Value) -> ops.Grads:
         return (t.allocate((rows, *width), weight.dtype, "embedding grad"),)
 
-    out = t.op("embeddings", ("B", "S", *width), weight.dtype, [weight], backward, [] if ids is None else [ids])
+    rows_of = (("B", "S", *width), weight.dtype)
+    saves = [] if ids is None else [ids]
+    out = t.op("embeddings", *rows_of, [weight], backward, saves, kind="embedding", moved=(rows_of, rows_of))
     if scaled:
         out = ops.scale(t, out, "scaled embeddings")
     if c.structure.hooked_embeddings:
@@ -138,10 +140,11 @@ def cross_entropy(c: Context, source: Value, target: Value) -> Value:
     def softmax_backward(grad: Value, result: Value) -> ops.Grads:
         return (t.allocate(result.shape, dtype, "log-softmax grad"),)
 
-    log_probs = t.op("log-softmax", source.shape, dtype, [source], softmax_backward, save_output=True)
+    log_probs = t.op("log-softmax", source.shape, dtype, [source], softmax_backward, save_output=True, kind="loss")
 
     def nll_backward(grad: Value, log_probs: Value, target: Value, weight: Value) -> ops.Grads:
         return (t.allocate(log_probs.shape, dtype, "nll grad"),)
 
     total_weight = t.allocate((1,), dtype, "total weight")
-    return t.op("loss", (1,), dtype, [log_probs], nll_backward, [log_probs, target, total_weight])
+    saves, picked = [log_probs, target, total_weight], ((target.shape, dtype),)
+    return t.op("loss", (1,), dtype, [log_probs], nll_backward, saves, kind="loss", moved=picked)

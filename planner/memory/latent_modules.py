@@ -74,4 +74,7 @@ def copied_into(t: Tape, base: Value, part: Value) -> Value:
         del zeros
         return (result if of_base else None, of_slice)
 
-    return t.op("copied into", whole, base.dtype, [base, part], backward, view=base, contiguous=base.contiguous)
+    moved, kept = ((slice_shape, base.dtype),) * 2, base.contiguous
+    out: tuple[Shape, str] = (whole, base.dtype)
+    inputs = [base, part]
+    return t.op("copied into", *out, inputs, backward, view=base, contiguous=kept, kind="elementwise", moved=moved)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from planner.memory import head, linear_ops, ops
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.live import Shape
 from planner.memory.modules import Context
 from planner.memory.tape import Tape
@@ -39,7 +40,8 @@ def _native_layer_norm(c: Context, x: Value, name: str, width: Shape, affine: bo
     def backward(grad: Value, *saved: Value) -> ops.Grads:
         return tuple(t.allocate(s, d, "norm grad") if wanted else None for wanted, s, d in metadata)
 
-    node = t.record(inputs, backward, inputs)
+    node = t.record(inputs, backward, inputs, "norm")
+    t.work.note("norm", x.dtype, whole(*inputs, x))
     out = t.allocate(x.shape, x.dtype, "normalized")
     statistics_dtype = x.dtype if c.structure.device == "cpu" else "float32"
     rows = (*x.shape[: len(x.shape) - len(width)], 1)
@@ -61,7 +63,8 @@ def norm_per_head(c: Context, x: Value, name: str) -> Value:
         return tuple(t.allocate(s, d, "norm grad") if wanted else None for wanted, s, d in metadata)
 
     (heads,) = ops.split(t, x, [x.shape])
-    node = t.record([heads, weight], backward, [heads, weight])
+    node = t.record([heads, weight], backward, [heads, weight], "norm")
+    t.work.note("norm", x.dtype, whole(heads, weight, x))
     out = t.allocate(x.shape, x.dtype, f"{name}: normalized")
     statistics_dtype = x.dtype if c.structure.device == "cpu" else "float32"
     mean, rstd = (t.allocate((*x.shape[:3], 1), statistics_dtype, f"{name}: {part}") for part in ("mean", "rstd"))
@@ -175,7 +178,8 @@ def table_embedding(c: Context, name: str, shape: Shape, rows: str, ids: Value) 
     def backward(grad: Value, ids: Value) -> ops.Grads:
         return (t.allocate((rows, *HIDDEN), weight.dtype, "embedding grad"),)
 
-    return t.op(f"{rows} embeddings", (*shape, *HIDDEN), weight.dtype, [weight], backward, [ids])
+    out = ((*shape, *HIDDEN), weight.dtype)
+    return t.op(f"{rows} embeddings", *out, [weight], backward, [ids], kind="embedding", moved=(out, out))
 
 
 def add_positions(t: Tape, inputs_embeds: Value, position_embeds: Value) -> Value:

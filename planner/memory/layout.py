@@ -115,15 +115,15 @@ def _in_stacks(order: dict[tuple[int, int], Laid], num_stacks: int) -> tuple[tup
 
 def evaluate(layout: Layout, request: PlanRequest, architecture: Architecture, batch: Number, length: Number) -> Step:
     """The step of a layout at a batch and length, or at arrays of them that share its regime."""
-    rank = request.lora_settings.r if request.lora_settings else 0
-    dims = model_dims(architecture, batch, device_length(request, length), rank) | {"S_whole": length}
+    dims = whole_dims(request, architecture, batch, length)
     layers: dict[int, Layer] = {}
     stacks: list[Runs] = []
     for stack in layout.stacks:
         for laid, _ in stack:
             if id(laid) not in layers:
-                sizes = dims | laid.dims | sequence_dims(laid.dims, device_length(request, length))
-                layer = layers[id(laid)] = _evaluate(laid, device_dims(request, sizes))
+                layer = layers[id(laid)] = _evaluate(
+                    laid, device_dims(request, layer_dims(request, laid, dims, length))
+                )
                 if request.parallelism.context_parallel_size > 1:
                     layer.need(keys_and_values(request, laid.dims))
                 if request.parallelism.activation_offloading:
@@ -132,6 +132,17 @@ def evaluate(layout: Layout, request: PlanRequest, architecture: Architecture, b
                 layer.leave(layout.left)
         stacks.append([(layers[id(laid)], count) for laid, count in stack])
     return Step(Part(device_dims(request, dims)), layout.tape, stacks)
+
+
+def whole_dims(request: PlanRequest, architecture: Architecture, batch: Number, length: Number) -> Dims:
+    """The symbols that every part knows, for a device's piece of the sequence."""
+    rank = request.lora_settings.r if request.lora_settings else 0
+    return model_dims(architecture, batch, device_length(request, length), rank) | {"S_whole": length}
+
+
+def layer_dims(request: PlanRequest, laid: Laid, dims: Dims, length: Number) -> Dims:
+    """Those with one kind of layer's own."""
+    return dims | laid.dims | sequence_dims(laid.dims, device_length(request, length))
 
 
 def representative(number: Number) -> int:

@@ -25,14 +25,26 @@ def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> V
     shapes, dtype = [v.shape for v in inputs], weight.dtype
     if not x.contiguous:
         x = ops.copy(t, x)
+    inner = weight.shape[len(out) :]
+    rows = x.shape[: -len(inner)] if x.shape[-len(inner) :] == inner else x.shape[:2]
+    of_x, of_weight = (x.shape, dtype), (weight.shape, dtype)
 
     def backward(grad: Value, *saved: Value) -> ops.Grads:
         if not grad.contiguous:
+            t.work.moves(grad, grad)
             grad = t.allocate(grad.shape, grad.dtype, "contiguous grad")
+        given = (grad.shape, grad.dtype)
+        if wanted[0]:
+            t.work.product(dtype, (given, of_weight, of_x), (), rows, inner, out)
+        if wanted[1]:
+            t.work.product(dtype, (given, of_x, of_weight), (), out, inner, rows)
+        if wanted[2:] == [True]:
+            t.work.note("elementwise", dtype, (given, (out, dtype)))
         return tuple(t.allocate(s, dtype, "linear grad") if w else None for s, w in zip(shapes, wanted, strict=True))
 
     shape = (*x.shape[:2], *out)
-    return t.op("output", shape, dtype, inputs, backward, saves)
+    product = ((), rows, out, inner)
+    return t.op("output", shape, dtype, inputs, backward, saves, kind="matmul", products=(product,))
 
 
 def autocast(t: Tape, x: Value) -> Value:

@@ -16,6 +16,11 @@ Category = Literal["activations", "workspace", "gradients", "logits"]
 Key = tuple[str, Category, Monomial]
 
 
+Kind = Literal[
+    "matmul", "attention", "convolution", "elementwise", "norm", "softmax", "embedding", "loss", "dequantize"
+]
+
+
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2, "int64": 8, "bool": 1, "uint8": 1, "complex64": 8}
 
 

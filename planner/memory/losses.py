@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from planner.memory import ops
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.linear_ops import dense
 from planner.memory.live import Shape
 from planner.memory.modules import Context
@@ -14,6 +15,8 @@ from planner.memory.tape import Tape
 
 #: torchtune's num_output_chunks (torchtune 0.7 modules/loss/cross_entropy_loss.py).
 NUM_CHUNKS = 8
+TOKENS: Shape = ("B", "S")
+VOCAB: Shape = ("vocab",)
 
 
 def chunked_loss(c: Context, hidden: Value) -> Value:
@@ -35,12 +38,24 @@ def chunked_loss(c: Context, hidden: Value) -> Value:
         out = t.allocate(hidden.shape, hidden.dtype, "hidden states grad") if hidden_grad else None
         work = [t.allocate(chunk, wide, "chunk of the loss"), t.allocate(chunk, wide, "chunk of the loss")]
         work.append(t.allocate(chunk, dtype, "chunk of the logits grad"))
+        t.work.note("loss", dtype, ((whole_logits, wide), (whole_logits, dtype)))
+        given = (whole_logits, dtype)
+        if hidden_grad:
+            t.work.product(
+                dtype, (given, (weight.shape, dtype), (hidden.shape, dtype)), (), TOKENS, hidden.shape[2:], VOCAB
+            )
+        if weight.requires_grad:
+            t.work.product(
+                dtype, (given, (hidden.shape, dtype), (weight.shape, dtype)), (), VOCAB, hidden.shape[2:], TOKENS
+            )
         del work
         return (out, head)
 
-    hidden_grad = hidden.requires_grad
+    hidden_grad, whole_logits = hidden.requires_grad, (*TOKENS, *VOCAB)
     log_probs = t.allocate(("B", "S", "vocab"), wide, "log-softmax")
     node = t.record([hidden, weight], backward, [hidden, log_probs])
+    head_of(t, hidden, weight, dtype)
+    t.work.note("loss", wide, whole(logits, log_probs))
     del log_probs
     loss = t.allocate((1,), "float32", "loss")
     if node is not None:
@@ -90,8 +105,9 @@ def _cross_entropy(c: Context, logits: Value) -> Value:
         return (t.allocate(log_probs.shape, log_probs.dtype, "nll grad"),)
 
     source = ops.to(t, logits, "float32", "logits")
-    log_probs = t.op("log-softmax", source.shape, "float32", [source], softmax_backward, save_output=True)
-    return t.op("loss", (1,), "float32", [log_probs], nll_backward, [log_probs])
+    log_probs = t.op("log-softmax", source.shape, "float32", [source], softmax_backward, save_output=True, kind="loss")
+    picked = ((source.shape[:-1], "float32"),)
+    return t.op("loss", (1,), "float32", [log_probs], nll_backward, [log_probs], kind="loss", moved=picked)
 
 
 def fused_linear_loss(c: Context, hidden: Value) -> Value:
@@ -105,6 +121,12 @@ def fused_linear_loss(c: Context, hidden: Value) -> Value:
 def fused_linear_loss_of_2024(c: Context, hidden: Value) -> Value:
     """The same of liger-kernel 0.3: a float32 copy of each chunk, its cast back and its scaled gradient beside it."""
     return _liger(c, hidden, ("dtype", "dtype", "float32"))
+
+
+def head_of(t: Tape, hidden: Value, weight: Value, dtype: str) -> None:
+    """The products of all chunks that make the logits."""
+    moved = (*whole(hidden, weight), ((*TOKENS, *VOCAB), dtype))
+    t.work.product(dtype, moved, (), TOKENS, VOCAB, hidden.shape[2:])
 
 
 def _liger(c: Context, hidden: Value, chunks: tuple[str, ...]) -> Value:
@@ -122,7 +144,14 @@ def _liger(c: Context, hidden: Value, chunks: tuple[str, ...]) -> Value:
     dtype = t.autocast or hidden.dtype
     shape: Shape = ("liger_tokens", "vocab")
     work = [t.allocate(shape, dtype if name == "dtype" else name, "chunk of logits") for name in chunks]
-    loss = t.op("loss", (1,), "float32", [hidden, weight], backward, grads)
+    head_of(t, hidden, weight, dtype)
+    logits = ((*TOKENS, *VOCAB), dtype)
+    moved = (logits, logits) * len(chunks)
+    if hidden.requires_grad:
+        t.work.product(dtype, (logits, *whole(weight, hidden)), (), TOKENS, hidden.shape[2:], VOCAB)
+    if weight.requires_grad:
+        t.work.product(dtype, (logits, *whole(hidden, weight)), (), VOCAB, hidden.shape[2:], TOKENS)
+    loss = t.op("loss", (1,), "float32", [hidden, weight], backward, grads, kind="loss", moved=moved)
     del work, cast
     return loss
 
@@ -177,9 +206,11 @@ def _in_place_cross_entropy(c: Context, logits: Value) -> Value:
     log_sum_exp = t.allocate(rows, "float32", "log-sum-exp")
 
     def backward(grad: Value, logits: Value, log_sum_exp: Value, labels: Value) -> ops.Grads:
+        t.work.note("loss", logits.dtype, whole(logits, logits))
         return (ops.same(logits),)
 
-    losses = t.op("losses", rows, "float32", [logits], backward, [logits, log_sum_exp, labels])
+    saves = [logits, log_sum_exp, labels]
+    losses = t.op("losses", rows, "float32", [logits], backward, saves, kind="loss")
     return ops.scale(t, summed(t, losses), "loss")
 
 

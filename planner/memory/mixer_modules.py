@@ -1,5 +1,8 @@
 """What mixers of state-space and linear-attention layers share: the causal convolution, the loop over chunks."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from planner.memory import ops, recurrent_ops
 from planner.memory.graph import Value
 from planner.memory.live import Shape
@@ -26,20 +29,38 @@ def causal_conv1d(c: Context, x: Value, name: str, channels: str, bias: bool) ->
     return out
 
 
-def held_by_earlier(c: Context, read: list[Value], made: list[Value], kept: list[tuple[Shape, str]]) -> list[Value]:
+def held_by_earlier(
+    c: Context,
+    read: list[Value],
+    made: list[Value],
+    kept: list[tuple[Shape, str]],
+    spared: Callable[[], None] = lambda: None,
+) -> list[Value]:
     """What all passes of a loop over the sequence but the last two keep: they need no more than those do.
 
     Only the last two are run on the tape, the first that backward comes to, where it holds most. read: what each pass
-    saves a slice of; made: what a pass hands on to the next; kept: what it makes and saves, with dtypes. Returns what
-    is made as the last two get it.
+    saves a slice of; made: what a pass hands on to the next; kept: what it makes and saves, with dtypes; spared: notes
+    the kernels that the first pass is without, as its state has no gradient. Returns what is made as the last two get
+    it.
     """
     t, number = c.tape, len(read)
     if c.structure.loop_passes < 3:
         return made
 
     def backward(*grads_and_saved: Value) -> ops.Grads:
+        spared()
         return (None,) * number
 
     held = [t.allocate(shape, dtype, "state of each pass") for shape, dtype in kept]
     handed = [t.op("view", value.shape, value.dtype, read, backward, view=value) for value in made[1:]]
-    return [t.op("recurrent state", made[0].shape, made[0].dtype, read, backward, [*read, *held]), *handed]
+    out = (made[0].shape, made[0].dtype)
+    return [t.op("recurrent state", *out, read, backward, [*read, *held], kind="elementwise", moved=()), *handed]
+
+
+@contextmanager
+def counted_as_earlier(c: Context, taped: int) -> Iterator[None]:
+    """The first of two passes on the tape: as many kernels again for each of the earlier ones."""
+    work = c.tape.work
+    work.again = "chunks_before" if taped == 0 and c.structure.loop_passes >= 3 else ""
+    yield
+    work.again = ""

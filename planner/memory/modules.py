@@ -7,6 +7,7 @@ as they do there.
 from planner.memory import ops
 from planner.memory.adapters import adapted
 from planner.memory.graph import Value
+from planner.memory.kernels import Moved, whole
 from planner.memory.linear_ops import autocast, dense, matmul_linear
 from planner.memory.live import Shape
 from planner.memory.quantized_linear import quantized_linear
@@ -148,7 +149,8 @@ def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: 
         key, value = repeat_kv(c, key, query.shape), repeat_kv(c, value, query.shape)
     if t.autocast:
         query, key, value = autocast(t, query), autocast(t, key), autocast(t, value)
-    out = fused_attention(t, query, key, value, additive_mask(c, query.dtype))
+    skips = c.mask is None or c.structure.attention == "flash_attention_2"
+    out = fused_attention(t, query, key, value, additive_mask(c, query.dtype), skips)
     # the CPU kernel lays its output out like the queries (empty_like), CUDA's as [B, S, heads, head_dim]
     if c.structure.device == "cpu" and query.contiguous:
         return ops.copy(t, out, ("B", "S", *query.shape[1:2], *value.shape[3:]), "attention output")
@@ -162,10 +164,13 @@ def additive_mask(c: Context, dtype: str) -> Value | None:
     return c.tape.allocate(c.mask.shape, dtype, "attention mask")
 
 
-def fused_attention(t: Tape, query: Value, key: Value, value: Value, mask: Value | None = None) -> Value:
+def fused_attention(
+    t: Tape, query: Value, key: Value, value: Value, mask: Value | None = None, skips: bool = False
+) -> Value:
     """Flash attention: saves q, k, v, the mask, the output and one float32 a query and head (log-sum-exp).
 
     A mask with a gradient has one of all scores (CUDA's efficient attention), which is then summed to its shape.
+    skips: the kernel is told of the causal order or a window and leaves out what they mask.
     """
     shapes = [query.shape, key.shape, value.shape]
     dtype = query.dtype
@@ -174,7 +179,9 @@ def fused_attention(t: Tape, query: Value, key: Value, value: Value, mask: Value
     if mask is not None and mask.requires_grad:
         shapes.append((*query.shape[:3], key.shape[2]))
     inputs = [query, key, value, *masks][: len(shapes)]
-    node = t.record(inputs, _fused_backward(t, shapes, dtype), [query, key, value, *masks])
+    sizes = (query.shape[:2], query.shape[2:3], _all_keys(key.shape[2:3]), query.shape[3:], value.shape[3:])
+    node = t.record(inputs, _fused_backward(t, shapes, dtype, sizes, skips), [query, key, value, *masks])
+    _note_attention(t, dtype, (*whole(*inputs[:3], *masks), (out_shape, dtype)), sizes, skips)
     out = t.allocate(out_shape, dtype, "attention output")
     out.contiguous = False  # laid out as [B, S, heads, head_dim]
     logsumexp = t.allocate(query.shape[:3], "float32", "attention log-sum-exp")
@@ -184,11 +191,34 @@ def fused_attention(t: Tape, query: Value, key: Value, value: Value, mask: Value
     return out
 
 
-def _fused_backward(t: Tape, shapes: list[Shape], dtype: str) -> "ops.BackwardFunction":
+#: Of attention: sequences and heads, queries, keys, width of queries and keys, width of values.
+AttentionSizes = tuple[Shape, Shape, Shape, Shape, Shape]
+
+
+def _fused_backward(
+    t: Tape, shapes: list[Shape], dtype: str, sizes: AttentionSizes, skips: bool
+) -> "ops.BackwardFunction":
     def backward(grad: Value, *saved: Value) -> ops.Grads:
+        given = whole(grad, *saved)
+        _note_attention(t, dtype, (*given, *((shape, dtype) for shape in shapes)), sizes, skips, backward=True)
         return tuple(t.allocate(s, dtype, "attention grad") for s in shapes)
 
     return backward
+
+
+def _note_attention(
+    t: Tape, dtype: str, moved: Moved, sizes: AttentionSizes, skips: bool, backward: bool = False
+) -> None:
+    """Two products; in backward five, as the scores are made again (torch.utils.flop_counter sdpa_flop_count)."""
+    batch, queries, keys, width, values = sizes
+    scores, output = (batch, queries, keys, width), (batch, queries, values, keys)
+    products = [scores] * 3 + [output] * 2 if backward else [scores, output]
+    t.work.note("attention", dtype, moved, products, skips=skips)
+
+
+def _all_keys(keys: Shape) -> Shape:
+    """Where devices share a sequence, each meets its queries with the keys of all of it."""
+    return ("S_whole",) if keys == ("S",) else keys
 
 
 def softcapped(t: Tape, x: Value, label: str) -> Value:

@@ -53,7 +53,7 @@ def router_weight(c: Context, name: str = GATE) -> Value:
     b = c.parameter(f"{name}.lora_B", ("experts", "r"), True, s.stack_adapter_dtype)
     if t.autocast:
         a, b = autocast(t, a), autocast(t, b)
-    delta = ops.scale(t, ops.matmul(t, b, a, shape, "router delta"), "router delta")
+    delta = ops.scale(t, ops.matmul(t, b, a, shape, "router delta", batched=False), "router delta")
     return ops.add(t, ops.to(t, delta, weight.dtype), weight, "router weight")
 
 

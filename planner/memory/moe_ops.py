@@ -1,6 +1,7 @@
 """Operators of mixtures of experts on a tape: selection by index, top-k, grouped and batched products of stacks."""
 
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.live import Shape
 from planner.memory.ops import Grads, to
 from planner.memory.tape import Tape
@@ -32,7 +33,7 @@ def add_in_place(t: Tape, x: Value, bias: Value | None) -> Value:
     def backward(grad: Value) -> Grads:
         return (grad.detach(), grad.detach())
 
-    return t.op("with bias", x.shape, x.dtype, [x, bias], backward, view=x)
+    return t.op("with bias", x.shape, x.dtype, [x, bias], backward, view=x, kind="elementwise")
 
 
 def topk(t: Tape, x: Value, shape: Shape) -> tuple[Value, Value]:
@@ -81,7 +82,7 @@ def divide_in_place(t: Tape, x: Value) -> Value:
 
     total = t.allocate((*shape[:-1], 1), x.dtype, "top-k sum")
     before = t.allocate(shape, x.dtype, "top-k copy")
-    return t.op("top-k values", shape, x.dtype, [x], backward, [total, before], view=x)
+    return t.op("top-k values", shape, x.dtype, [x], backward, [total, before], view=x, kind="elementwise")
 
 
 def permute(t: Tape, x: Value, shape: Shape) -> Value:
@@ -97,15 +98,21 @@ def permute(t: Tape, x: Value, shape: Shape) -> Value:
 def baddbmm(t: Tape, weight: Value, lhs: Value, rhs: Value, label: str) -> Value:
     """torch.baddbmm(W, lhs, rhs, alpha): saves both factors; backward makes and scales the gradient of each."""
     shapes = (lhs.shape, rhs.shape)
+    rank = (len(lhs.shape) + len(rhs.shape) - len(weight.shape) - 1) // 2
+    experts, out, k, inner = lhs.shape[:1], lhs.shape[1:-rank], rhs.shape[1 : 1 + rank], rhs.shape[1 + rank :]
 
     def backward(grad: Value, lhs: Value, rhs: Value) -> Grads:
+        t.work.product(grad.dtype, whole(grad, rhs, lhs), experts, out, k, inner)
+        t.work.product(grad.dtype, whole(grad, lhs, rhs), experts, k, inner, out)
         return (None, *(_scaled(t, shape, grad.dtype) for shape in shapes))
 
-    return t.op(label, weight.shape, weight.dtype, [weight, lhs, rhs], backward, [lhs, rhs])
+    inputs, products = [weight, lhs, rhs], ((experts, out, inner, k),)
+    return t.op(label, weight.shape, weight.dtype, inputs, backward, [lhs, rhs], kind="matmul", products=products)
 
 
 def _scaled(t: Tape, shape: Shape, dtype: str) -> Value:
     product = t.allocate(shape, dtype, "bmm grad")
+    t.work.moves(product, product)
     out = t.allocate(shape, dtype, "scaled grad")
     del product
     return out
@@ -116,13 +123,21 @@ def grouped_mm(t: Tape, x: Value, weight: Value, shape: Shape) -> Value:
     x = to(t, x, weight.dtype, "grouped product input")
     saves = ([x] if weight.requires_grad else []) + ([weight] if x.requires_grad else [])
     shapes, wanted, dtype = (x.shape, weight.shape), (x.requires_grad, weight.requires_grad), weight.dtype
+    rows, inner, of_x, of_weight = x.shape[:3], x.shape[3:], (x.shape, dtype), (weight.shape, dtype)
+    out = shape[3:]
 
     def backward(grad: Value, *saved: Value) -> Grads:
+        given = (grad.shape, grad.dtype)
+        if wanted[0]:
+            t.work.product(dtype, (given, of_weight, of_x), (), rows, inner, out)
+        if wanted[1]:
+            t.work.product(dtype, (given, of_x, of_weight), (), out, inner, rows)
         return tuple(
             t.allocate(s, dtype, "grouped product grad") if w else None for s, w in zip(shapes, wanted, strict=True)
         )
 
-    return t.op("grouped product", shape, dtype, [x, weight], backward, saves)
+    products = (((), rows, out, inner),)
+    return t.op("grouped product", shape, dtype, [x, weight], backward, saves, kind="matmul", products=products)
 
 
 def sum_pairs(t: Tape, x: Value, shape: Shape) -> Value:

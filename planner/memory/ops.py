@@ -8,6 +8,7 @@ expression are held in locals until it returns, as C++ temporaries are until the
 from collections.abc import Callable, Sequence
 
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.live import Shape
 from planner.memory.tape import Tape
 
@@ -145,7 +146,7 @@ def add_into(t: Tape, a: Value, b: Value) -> Value:
     def backward(grad: Value) -> Grads:
         return (same(grad), same(grad))
 
-    return t.op("added", a.shape, a.dtype, [a, b], backward, view=a, contiguous=a.contiguous)
+    return t.op("added", a.shape, a.dtype, [a, b], backward, view=a, contiguous=a.contiguous, kind="elementwise")
 
 
 def add_constant(t: Tape, a: Value, label: str = "add", dtype: str | None = None) -> Value:
@@ -191,7 +192,8 @@ def clamp(t: Tape, x: Value, view: Value | None = None, limits: int = 2) -> Valu
         return (out,)
 
     saved = x if view is None else view
-    return t.op("clamped", x.shape, x.dtype, [x], backward, [saved], view=None if view is None else x)
+    target = None if view is None else x
+    return t.op("clamped", x.shape, x.dtype, [x], backward, [saved], view=target, kind="elementwise")
 
 
 def clamp_in_place(t: Tape, x: Value) -> Value:
@@ -207,7 +209,7 @@ def scale_in_place(t: Tape, a: Value) -> Value:
     def backward(grad: Value) -> Grads:
         return (t.allocate(grad.shape, grad.dtype, "scale grad"),)
 
-    return t.op("scaled", a.shape, a.dtype, [a], backward, view=a)
+    return t.op("scaled", a.shape, a.dtype, [a], backward, view=a, kind="elementwise")
 
 
 def square(t: Tape, x: Value) -> Value:
@@ -271,7 +273,7 @@ def softmax(t: Tape, x: Value, dtype: str | None = None) -> Value:
     def backward(grad: Value, result: Value) -> Grads:
         return (t.allocate(result.shape, result.dtype, "softmax grad"),)
 
-    return t.op("softmax", cast.shape, cast.dtype, [cast], backward, save_output=True)
+    return t.op("softmax", cast.shape, cast.dtype, [cast], backward, save_output=True, kind="softmax")
 
 
 def cat(t: Tape, parts: Sequence[Value], shape: Shape, label: str = "cat") -> Value:
@@ -284,15 +286,28 @@ def cat(t: Tape, parts: Sequence[Value], shape: Shape, label: str = "cat") -> Va
     return t.op(label, shape, parts[0].dtype, parts, backward)
 
 
-def matmul(t: Tape, x: Value, w: Value, shape: Shape, label: str = "matmul", transposed_grad: Shape = ()) -> Value:
-    """x @ w: saves w where x needs a gradient and x where w does; backward makes both gradients."""
+def matmul(
+    t: Tape, x: Value, w: Value, shape: Shape, label: str = "matmul", inner: Shape = (), batched: bool = True
+) -> Value:
+    """x @ w: saves w where x needs a gradient and x where w does; backward makes both gradients.
+
+    inner: what is summed over, by default the last size of x. batched: all but the last two sizes of `shape` count
+    products.
+    """
     saves = ([x] if w.requires_grad else []) + ([w] if x.requires_grad else [])
     wanted = (x.requires_grad, w.requires_grad)
     shapes, dtypes = (x.shape, w.shape), (x.dtype, w.dtype)
+    at = len(shape) - 2 if batched else 0
+    batch, m, n, k = shape[:at], shape[at:-1], shape[-1:], inner or x.shape[-1:]
 
     def backward(grad: Value, *saved: Value) -> Grads:
+        given = whole(grad)
+        if wanted[0]:
+            t.work.product(grad.dtype, (*given, (shapes[1], dtypes[1]), (shapes[0], dtypes[0])), batch, m, k, n)
+        if wanted[1]:
+            t.work.product(grad.dtype, (*given, (shapes[0], dtypes[0]), (shapes[1], dtypes[1])), batch, k, n, m)
         return tuple(
             t.allocate(s, d, "matmul grad") if n else None for n, s, d in zip(wanted, shapes, dtypes, strict=True)
         )
 
-    return t.op(label, shape, x.dtype, [x, w], backward, saves)
+    return t.op(label, shape, x.dtype, [x, w], backward, saves, kind="matmul", products=((batch, m, n, k),))

@@ -49,6 +49,7 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
 
     def backward(grad: Value) -> ops.Grads:
         dense_weight = _dequantized(c, weight, grad.dtype)
+        _note_input_grad(t, grad, held.shape, out, inner)
         result = t.allocate(held.shape, grad.dtype, "linear grad")
         del dense_weight
         return (result,)
@@ -56,6 +57,7 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     node = t.record([x], backward)
     # on the CPU the whole product is one operator, whose inner tensors are no storages of torch
     dense_weight = _dequantized(c, weight, x.dtype) if s.device == "cuda" else None
+    _note_output(t, x, out, inner)
     y = t.allocate(shape, x.dtype, "output")
     del dense_weight, b
     if node is not None:
@@ -66,7 +68,11 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
 def _dequantized(c: Context, weight: Shape, dtype: str) -> Value:
     """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast."""
     t, s = c.tape, c.structure
-    absmax = t.allocate((*weight, "per_64"), "float32", "block constants") if s.double_quant else None
+    constants: Shape = (*weight, "per_64")
+    absmax = t.allocate(constants, "float32", "block constants") if s.double_quant else None
+    if absmax is not None:
+        t.work.note("dequantize", "float32", ((constants, "uint8"), (constants, "float32")))
+    t.work.note("dequantize", s.dtype, (_codes(weight), (constants, "float32"), (weight, s.dtype)))
     dense_weight = t.allocate(weight, s.dtype, "dequantized weight")
     del absmax
     return ops.to(t, dense_weight, dtype)
@@ -82,13 +88,17 @@ def _linear_8bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     held = x.detach()
 
     def backward(grad: Value) -> ops.Grads:
+        t.work.note("dequantize", dtype, (_codes(weight), (weight, dtype)))
         dense_weight = t.allocate(weight, dtype, "dequantized weight")
+        _note_input_grad(t, grad, held.shape, out, inner)
         result = t.allocate(held.shape, dtype, "linear grad")
         del dense_weight
         return (result,)
 
     node = t.record([x], backward)
     half = ops.to(t, x.detach(), "float16", "8-bit input")
+    t.work.note("elementwise", "uint8", ((before, "float16"), (before, "uint8")))
+    t.work.product("int8", ((before, "uint8"), (weight, "uint8"), (shape, "float32")), (), before[:2], out, inner)
     codes = t.allocate(before, "uint8", "8-bit input")
     del half
     if c.structure.device == "cuda":
@@ -117,15 +127,39 @@ def _linear_grouped(c: Context, x: Value, out: Shape, inner: Shape) -> Value:
     weight, before = (*out, *inner), x.shape
 
     def backward(grad: Value, *saved: Value) -> ops.Grads:
+        t.work.note("dequantize", dtype, (_codes(weight), (weight, dtype)))
         dense_weight = t.allocate(weight, dtype, "dequantized weight")
+        _note_input_grad(t, grad, before, out, inner)
         result = t.allocate(before, dtype, "linear grad")
         del dense_weight
         return (result,)
 
     node = t.record([x], backward, [x] if s.quantization in SAVES_INPUT else [])
+    t.work.note("dequantize", dtype, (_codes(weight), (weight, dtype)))
     dense_weight = t.allocate(weight, dtype, "dequantized weight")
+    _note_output(t, x, out, inner)
     y = t.allocate((*x.shape[:2], *out), dtype, "output")
     del dense_weight
     if node is not None:
         y.requires_grad, y.node = True, node
     return y if t.autocast else ops.to(t, y, given, "output")
+
+
+# -- kernels ---------------------------------------------------------------------------------------------------------
+
+
+def _codes(weight: Shape) -> tuple[Shape, str]:
+    """Quantized values: so many bits a weight."""
+    return (*weight, "weight_bits", "per_8"), "uint8"
+
+
+def _note_output(t: Tape, x: Value, out: Shape, inner: Shape) -> None:
+    """x times the dequantized weight."""
+    moved = ((x.shape, x.dtype), ((*out, *inner), x.dtype), ((*x.shape[:2], *out), x.dtype))
+    t.work.product(x.dtype, moved, (), x.shape[:2], out, inner)
+
+
+def _note_input_grad(t: Tape, grad: Value, x: Shape, out: Shape, inner: Shape) -> None:
+    """The gradient times the dequantized weight; no weight has a gradient."""
+    moved = ((grad.shape, grad.dtype), ((*out, *inner), grad.dtype), (x, grad.dtype))
+    t.work.product(grad.dtype, moved, (), x[:2], inner, out)

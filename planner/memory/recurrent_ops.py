@@ -4,6 +4,7 @@ What each saves and allocates backward is that of torch 2.13's derivatives.yaml 
 """
 
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.live import Shape
 from planner.memory.ops import Grads, same
 from planner.memory.tape import Tape
@@ -104,18 +105,22 @@ def copy_slice(t: Tape, base: Value, value: Value) -> Value:
             t.allocate(shape, grad.dtype, "zeros")
         return (result, of_value)
 
-    return t.op("copy_", whole, base.dtype, [base, value], backward, view=base)
+    moved = ((shape, base.dtype),) * 2
+    return t.op("copy_", whole, base.dtype, [base, value], backward, view=base, kind="elementwise", moved=moved)
 
 
 def depthwise_conv(t: Tape, x: Value, weight: Value, bias: Value | None, shape: Shape) -> Value:
     """F.conv1d with groups: saves input and weight (convolution_backward)."""
     inputs = [x, weight] + ([bias] if bias is not None else [])
     wanted = [(v.shape, v.dtype) if v.requires_grad else None for v in inputs]
+    product, moved = (shape[:1], shape[1:2], shape[2:], weight.shape[1:]), (*whole(*inputs), (shape, x.dtype))
 
     def backward(grad: Value, *saved: Value) -> Grads:
+        t.work.note("convolution", grad.dtype, moved, [product] * sum(of is not None for of in wanted[:2]))
         return tuple(t.allocate(*of, "conv grad") if of else None for of in wanted)
 
-    return t.op("conv1d", shape, x.dtype, inputs, backward, [x, weight])
+    saves = [x, weight]
+    return t.op("conv1d", shape, x.dtype, inputs, backward, saves, kind="convolution", products=(product,), moved=moved)
 
 
 def view_copied_back(t: Tape, x: Value, shape: Shape) -> Value:

@@ -54,7 +54,7 @@ def spread(c: Context, time_step: Value, name: str) -> Value:
         steps = linear(c, time_step, name, INNER, ("dt_rank",))
         return ops.view(t, ops.add_constant(t, steps, "time step"), ROWS, contiguous=False)
     weight = c.parameter(f"{name}.weight", (*INNER, "dt_rank"))
-    return ops.copy(t, ops.matmul(t, time_step, weight, ROWS, "time step"), label="time step")
+    return ops.copy(t, ops.matmul(t, time_step, weight, ROWS, "time step", batched=False), label="time step")
 
 
 def selective_scan(c: Context, x: Value, dt: Value, a: Value, b: Value, by_c: Value, gate: Value, name: str) -> Value:
@@ -91,12 +91,13 @@ def scan(c: Context, discrete_a: Value, delta_b_u: Value, by_c: Value, dtype: st
     low: list[tuple[Shape, str]] = [] if dtype == "float32" else [(("chunks_before", *STATE), dtype)]
     kept: list[tuple[Shape, str]] = [(("chunks_before", *STATE), "float32"), *low]
     (state,) = mixer_modules.held_by_earlier(c, [discrete_a, by_c], [state], kept)
-    for _ in range(min(c.structure.loop_passes, 2)):
-        decayed = ops.mul(t, ops.narrow(t, discrete_a, STATE), state, "decayed state")
-        state = ops.add(t, decayed, ops.narrow(t, delta_b_u, STATE), "recurrent state")
-        del decayed
-        column = ops.narrow(t, by_c, ("B", "state"))
-        outputs.append(ops.matmul(t, ops.to(t, state, dtype, "state"), column, ("B", "inner", 1), "output"))
+    for taped in range(min(c.structure.loop_passes, 2)):
+        with mixer_modules.counted_as_earlier(c, taped):
+            decayed = ops.mul(t, ops.narrow(t, discrete_a, STATE), state, "decayed state")
+            state = ops.add(t, decayed, ops.narrow(t, delta_b_u, STATE), "recurrent state")
+            del decayed
+            column = ops.narrow(t, by_c, ("B", "state"))
+            outputs.append(ops.matmul(t, ops.to(t, state, dtype, "state"), column, ("B", "inner", 1), "output"))
     del state
     return stacked(c, outputs)
 

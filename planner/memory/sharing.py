@@ -58,6 +58,7 @@ def checkpoint_reentrant(
             for grad, like in zip(grads_and_saved[: len(metadata)], metadata, strict=True)
         ]
         received, leaves = _detached(wanted, grads_and_saved[len(metadata) :])
+        t.work.phase = "recompute"
         again, others = function(leaves[0], dict(zip(names, leaves[1:], strict=True)))
         t.cast_cache.clear()
         t.run_backward_from(list(zip((again, *others.values()), grads, strict=True)))

@@ -84,7 +84,8 @@ def chunk_scan(c: Context, hidden_states: Value, dt: Value, a: Value, b: Value, 
     y_diag = permuted(c, einsum(c, m, ordered(c, hidden_states), (*BY_HEAD, "v_head_dim"), "output in chunks"))
     decay_states = recurrent_ops.exp(t, to_the_end(c, a_cumsum), "decay to the end")
     b_decay = ops.mul(t, b, each_state(c, decay_states), "decayed B")
-    states = permuted(c, einsum(c, ordered(c, hidden_states), ordered(c, b_decay), STATES, "states of chunks"))
+    states = einsum(c, ordered(c, hidden_states), ordered(c, b_decay), STATES, "states of chunks", ("pass_tokens",))
+    states = permuted(c, states)
     previous_states = t.allocate(("B", 1, *STATES[2:]), "float32", "zeros")
     states = ops.cat(t, (states,), ALL_STATES, "states of chunks")
     decay_chunk = between_chunks(c, a_cumsum)
@@ -140,12 +141,12 @@ def ordered(c: Context, x: Value) -> Value:
     return t.op("ordered for bmm", before, x.dtype, [x], backward)
 
 
-def einsum(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
+def einsum(c: Context, a: Value, b: Value, shape: Shape, label: str, inner: Shape = ()) -> Value:
     """torch.einsum of ordered operands: bmm."""
     t = c.tape
     if t.autocast:
         a, b = linear_ops.autocast(t, a), linear_ops.autocast(t, b)
-    return ops.matmul(t, a, b, shape, label)
+    return ops.matmul(t, a, b, shape, label, inner)
 
 
 def permuted(c: Context, x: Value) -> Value:

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from planner.memory.graph import Backward, Edge, Frame, Holder, Node, StopRecomputation, Storage, Value
-from planner.memory.live import ITEMSIZE, Category, Key, Live, Monomial, Section, Shape
+from planner.memory.kernels import Moved, Product, Recorder, whole
+from planner.memory.live import ITEMSIZE, Category, Key, Kind, Live, Monomial, Section, Shape
 
 #: Leaves that are tensors of one step, no parameters: no earlier step has left a gradient in them.
 STEP_LEAVES = ("checkpoint.input", "embeddings", "decoder embeddings", "cross bias")
@@ -38,6 +39,7 @@ class Tape:
         self.observed = False
         self.live: dict[Key, int] = {}
         self.section = Section()
+        self.work = Recorder()
         self.phase = phase
         self.scope = ""
         self.category: Category = "workspace"
@@ -87,6 +89,7 @@ class Tape:
         """A new tensor of `shape`."""
         monomial, factor = self._monomial(shape)
         key = (f"{self.scope}{label}", category or self.category, monomial)
+        self.work.made.append((shape, dtype))
         return Value(Storage(self, key, factor * ITEMSIZE[dtype]), shape, dtype)
 
     def _monomial(self, shape: Shape) -> tuple[Monomial, int]:
@@ -117,9 +120,19 @@ class Tape:
         save_output: bool = False,
         view: Value | None = None,
         contiguous: bool = True,
+        kind: Kind | None = None,
+        products: Sequence[Product] = (),
+        moved: Moved | None = None,
     ) -> Value:
-        """One differentiable operation: saves `saves` before it runs, allocates its output (or views `view`)."""
-        node = self.record(inputs, backward, saves)
+        """One differentiable operation: saves `saves` before it runs, allocates its output (or views `view`).
+
+        kind, products, moved: of its kernel, by default an elementwise one that reads the inputs and writes the output.
+        A view has none, unless it is said of which kind.
+        """
+        node = self.record(inputs, backward, saves, kind or "elementwise")
+        if kind is not None or view is None:
+            moved = (*whole(*inputs), (shape, dtype)) if moved is None else moved
+            self.work.note(kind or "elementwise", dtype, moved, products)
         if view is not None:
             out = Value(view.storage, shape, dtype, contiguous=contiguous)
         else:
@@ -131,13 +144,15 @@ class Tape:
                 node.saved.append(self.pack(out))
         return out
 
-    def record(self, inputs: Sequence[Value], backward: Backward, saves: Iterable[Value] = ()) -> Node | None:
+    def record(
+        self, inputs: Sequence[Value], backward: Backward, saves: Iterable[Value] = (), kind: Kind = "elementwise"
+    ) -> Node | None:
         """The graph node of an operation, or None where no input needs a gradient."""
         if not self.grad_enabled or not any(v.requires_grad for v in inputs):
             return None
         edges = [Edge(v.node, v.index, v.leaf, v.shape, v.dtype, v.requires_grad) for v in inputs]
         self._nodes += 1
-        node = Node(edges, backward, self._nodes)
+        node = Node(edges, backward, self._nodes, kind, self.work.again)
         node.saved.extend(self.pack(v) for v in saves)
         return node
 
@@ -190,6 +205,7 @@ class Tape:
     def _recompute(self, frame: Frame) -> None:
         frame.recomputed = True
         phase, self.phase = self.phase, "recompute"
+        self.work.phase = "recompute"
         self._unpacking = (frame, [0])
         try:
             frame.function(*frame.args)
@@ -197,6 +213,7 @@ class Tape:
             pass
         finally:
             self._unpacking, self.phase = None, phase
+            self.work.phase, self.work.again = "backward", ""
             self.cast_cache.clear()
         frame.holders = []
 
@@ -208,6 +225,7 @@ class Tape:
         def backward(grad: Value, saved: Value) -> tuple[Value | None]:
             received: list[Value | None] = []
             leaf = Value(saved.storage, saved.shape, saved.dtype, True, receiver(received), STEP_LEAVES[0])
+            self.work.phase = "recompute"
             again = function(leaf, *args)
             self.cast_cache.clear()
             node = again.node
@@ -264,11 +282,12 @@ class Tape:
             del self.gradients[leaf]
 
     def run_backward(self, buffers: dict[Node, Any]) -> None:
+        self.work.phase = "backward"
         while buffers:
             node = max(buffers, key=_number)
             grads = buffers.pop(node)
             saved = [self._unpack(h) for h in node.saved]
-            outputs = list(node.backward(*grads, *saved))
+            outputs = self._run_node(node, grads, saved)
             del saved
             edges = node.edges
             self._validate(edges, outputs)
@@ -288,6 +307,16 @@ class Tape:
                     self._accumulate(buffers[edge.node], edge.index, grad)
                 grad = None
 
+    def _run_node(self, node: Node, grads: Sequence[Value | None], saved: Sequence[Value | None]) -> list[Value | None]:
+        """Run a backward function; one that notes no kernels itself has those of the tensors that it makes."""
+        work = self.work
+        work.again, work.made, noted = node.again, [], len(work.notes)
+        outputs = list(node.backward(*grads, *saved))
+        if len(work.notes) == noted:
+            work.backward(node.kind, grads, saved, len(outputs) - outputs.count(None))
+        work.again = ""
+        return outputs
+
     def _validate(self, edges: list[Edge], outputs: list[Value | None]) -> None:
         """engine.cpp validate_outputs: reduce broadcast gradients, cast to the input's dtype."""
         for i, edge in enumerate(edges):
@@ -298,9 +327,11 @@ class Tape:
                 outputs[i] = None
                 continue
             if grad.shape != edge.shape and self._monomial(grad.shape) != self._monomial(edge.shape):
+                self.work.note("elementwise", grad.dtype, (*whole(grad), (edge.shape, grad.dtype)))
                 grad = outputs[i] = self.allocate(edge.shape, grad.dtype, " grad")
             if grad.dtype != edge.dtype:
                 contiguous = grad.contiguous
+                self.work.note("elementwise", edge.dtype, (*whole(grad), (edge.shape, edge.dtype)))
                 grad = outputs[i] = self.allocate(edge.shape, edge.dtype, " grad")
                 grad.contiguous = contiguous
 
@@ -309,7 +340,9 @@ class Tape:
         old = buffer[index]
         if old is None:
             buffer[index] = grad
-        elif self.observed or not self._sole_owner(old) or old.dtype != grad.dtype:
+            return
+        self.work.moves(old, grad, old)
+        if self.observed or not self._sole_owner(old) or old.dtype != grad.dtype:
             buffer[index] = self.allocate(old.shape, old.dtype, " grad sum")
 
     @staticmethod
@@ -326,6 +359,7 @@ class Tape:
             self._add_to_leaf(leaf, grad)
             return
         if grad.storage is None or not grad.contiguous or sys.getrefcount(grad.storage) > 2:
+            self.work.moves(grad, grad)
             grad = self.allocate(grad.shape, grad.dtype, " grad")
         assert grad.storage is not None
         grad.storage.move("gradients")
@@ -349,6 +383,7 @@ class Tape:
 
     def _add_to_leaf(self, leaf: str, grad: Value) -> None:
         """A second gradient of one backward is added in the input buffer, to an earlier step's always in place."""
+        self.work.moves(grad, grad, grad)
         if leaf in self.gradients and self.observed:
             total = self.allocate(grad.shape, grad.dtype, " grad sum")
             assert total.storage is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 from planner.memory import sharing
 from planner.memory.graph import Node, Value
+from planner.memory.kernels import Noted
 from planner.memory.live import Key, Live
 from planner.memory.modules import Context
 from planner.memory.peaks import Peaks
@@ -23,7 +24,7 @@ class TapedLayer:
 
     saved: live from its forward to the end of its stack's forward; passed: from there to the model's, without
     what only the stack's layers share; kept: from there to its backward, without autocast's cache of cast weights.
-    gradients: live after its backward.
+    gradients: live after its backward. work: the kernels of both.
     """
 
     saved: Live
@@ -32,6 +33,7 @@ class TapedLayer:
     gradients: Live
     forward: Peaks
     backward: Peaks
+    work: Noted
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Entry:
 class TapedModel:
     """The model around its layers: what comes before each stack of them, then final norm, head and loss.
 
-    left: what is live after the whole backward.
+    left: what is live after the whole backward. work: the kernels of what comes before the layers, of what comes after.
     """
 
     entries: tuple[Entry, ...]
@@ -62,6 +64,7 @@ class TapedModel:
     loss: Peaks
     backward_head: Peaks
     left: Live
+    work: Noted
 
 
 @lru_cache(maxsize=4096)
@@ -101,7 +104,7 @@ def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     t.forget_received()
     left = Live(t.live)
     leaves.clear()
-    return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.cut()))
+    return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.cut()), t.work.cut())
 
 
 def _run_forward(t: Tape, c: Context, layer: Callable[..., Any], hidden: Value, given: Handed) -> tuple[Value, Handed]:
@@ -181,6 +184,7 @@ def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
         Peaks.of(forward, "loss"),
         backward_head,
         Live(t.live),
+        t.work.cut(),
     )
 
 

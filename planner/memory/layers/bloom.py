@@ -12,6 +12,7 @@ from planner.memory.attention_modules import (
     softmax,
 )
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.layernorm_modules import HIDDEN, WIDE, dropout, layer_norm, norm_and_loss, residual_dropout
 from planner.memory.linear_ops import autocast
 from planner.memory.live import Shape
@@ -67,10 +68,17 @@ def baddbmm(t: Tape, query: Value, key: Value) -> Value:
         return scaled
 
     def backward(grad: Value, *saved: Value) -> ops.Grads:
+        for wanted, shape, dtype in metadata:
+            if wanted:
+                t.work.product(
+                    dtype, (*whole(grad), (shape, dtype), (shape, dtype)), SCORES[:2], ("S",), shape[3:], ("S",)
+                )
+                t.work.note("elementwise", dtype, ((shape, dtype), (shape, dtype)))
         return tuple(gradient(shape, dtype) if wanted else None for wanted, shape, dtype in metadata)
 
     saves = ([query] if key.requires_grad else []) + ([key] if query.requires_grad else [])
-    return t.op("scores", SCORES, query.dtype, [query, key], backward, saves)
+    products = ((SCORES[:2], ("S",), ("S",), query.shape[3:]),)
+    return t.op("scores", SCORES, query.dtype, [query, key], backward, saves, kind="matmul", products=products)
 
 
 def mlp(c: Context, hidden_states: Value, residual: Value) -> Value:

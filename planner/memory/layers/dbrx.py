@@ -6,6 +6,7 @@ chosen and has the same share of the tokens, rounded up: the sum over experts is
 
 from planner.memory import head, moe_ops, ops
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.layernorm_modules import layer_norm, loss_of, residual_dropout
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
@@ -144,7 +145,7 @@ def matmul(c: Context, x: Value, weight: Value, shape: Shape) -> Value:
     t = c.tape
     if t.autocast:
         x, weight = autocast(t, x), autocast(t, weight)
-    return ops.matmul(t, x, weight, shape)
+    return ops.matmul(t, x, weight, shape, batched=False)
 
 
 def index_add(t: Tape, x: Value, index: Value, source: Value) -> Value:
@@ -154,7 +155,10 @@ def index_add(t: Tape, x: Value, index: Value, source: Value) -> Value:
     def backward(grad: Value, index: Value, source: Value) -> ops.Grads:
         return (ops.same(grad), t.allocate(rows, source.dtype, "selected grad"))
 
-    return t.op("experts' output", x.shape, x.dtype, [x, source], backward, [index, source], view=x)
+    saves, moved = [index, source], whole(source, source, source)
+    return t.op(
+        "experts' output", x.shape, x.dtype, [x, source], backward, saves, view=x, kind="elementwise", moved=moved
+    )
 
 
 def embed(c: Context) -> Value:

@@ -80,7 +80,7 @@ def add_in_place(t: Tape, a: Value, b: Value) -> Value:
     def backward(grad: Value) -> ops.Grads:
         return (ops.same(grad), ops.same(grad))
 
-    return t.op("add_", a.shape, a.dtype, [a, b], backward, view=a)
+    return t.op("add_", a.shape, a.dtype, [a, b], backward, view=a, kind="elementwise")
 
 
 def mlp(c: Context, x: Value) -> Value:
@@ -174,7 +174,7 @@ def scaled_in_place(t: Tape, x: Value) -> Value:
     def backward(grad: Value) -> ops.Grads:
         return (t.allocate(grad.shape, grad.dtype, "scale grad"),)
 
-    return t.op("div_", x.shape, x.dtype, [x], backward, view=x)
+    return t.op("div_", x.shape, x.dtype, [x], backward, view=x, kind="elementwise")
 
 
 # -- around the layers -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ steps of their projections' width. Plans say so in their certainty.
 
 from planner.memory import head, ops
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.live import Shape
 from planner.memory.modules import Context, attend, linear, rms_norm
 from planner.memory.structure import Roles
@@ -154,11 +155,23 @@ def grouped_product(c: Context, x: Value, names: tuple[str, ...], shape: Shape) 
     saves += [w for w in weights if w.storage is not None]
     before = x.shape
 
+    rows, inner, out, dtype, x_grad = x.shape[:3], x.shape[3:], shape[3:], x.dtype, x.requires_grad
+    stack: Shape = ("experts", *out, *inner)
+
     def backward(grad: Value, *saved: Value) -> ops.Grads:
+        given = (grad.shape, grad.dtype)
+        if x_grad:
+            t.work.product(dtype, (given, (stack, dtype), (before, dtype)), (), rows, inner, out)
+        if any(wanted):
+            t.work.product(dtype, (given, (before, dtype), (stack, dtype)), (), out, inner, rows)
         grads = [t.allocate(*of, "expert grad") if of else None for of in wanted]
         return (t.allocate(before, grad.dtype, "expert input grad"), *grads)
 
-    return t.op("expert product", shape, x.dtype, [x, *weights], backward, saves)
+    products = (((), rows, out, inner),)
+    moved = ((before, dtype), (stack, dtype), (shape, dtype))
+    return t.op(
+        "expert product", shape, dtype, [x, *weights], backward, saves, kind="matmul", products=products, moved=moved
+    )
 
 
 def own_weight(c: Context, name: str) -> Value:
@@ -174,7 +187,14 @@ def own_weight(c: Context, name: str) -> Value:
     ]
     factors = [ops.to(t, factor, s.kept_dtype, "adapter") for factor in factors]
 
+    experts, rank, out, inner = width[:1], width[1:], sides[1][:1], sides[0][3:]
+    moved = (*whole(*factors), (shape, s.kept_dtype), (shape, s.kept_dtype))
+
     def backward(grad: Value, *saved: Value) -> ops.Grads:
+        t.work.product(s.kept_dtype, moved, experts, out, rank, inner)
+        t.work.product(s.kept_dtype, moved, experts, rank, inner, out)
         return tuple(t.allocate(side, s.kept_dtype, "adapter grad") for side in sides)
 
-    return t.op("adapted expert weights", shape, s.kept_dtype, factors, backward, factors)
+    products = ((experts, out, inner, rank),)
+    inputs = ("adapted expert weights", shape, s.kept_dtype, factors, backward, factors)
+    return t.op(*inputs, kind="matmul", products=products, moved=moved)

@@ -1,0 +1,165 @@
+"""What a tape notes of its kernels: operations and bytes as products of symbols, summed up when they are asked for.
+
+A note costs a tuple. Matrix products and fused attention say their sizes; everything else moves bytes: its inputs are
+read and its output written once. In backward each new tensor is a kernel that reads the gradient and what was saved.
+Left out: what has no graph and is small beside it (masks, positions, dropout's random numbers).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from planner.memory.graph import Value
+from planner.memory.live import ITEMSIZE, Kind, Monomial, Shape
+
+WorkPhase = Literal["forward", "recompute", "backward"]
+
+#: Matrices whose product is made: how many at once, and m, n and k of each.
+Product = tuple[Shape, Shape, Shape, Shape]
+#: Shapes and dtypes of the tensors that are read or written.
+Moved = tuple[tuple[Shape, str], ...]
+#: kind, phase, dtype, products, bytes, how many such kernels, a symbol for as many again (or ""), and `skips`.
+Note = tuple[Kind, WorkPhase, str, tuple[Product, ...], Moved, int, str, bool]
+#: Coefficients of products of symbols.
+Polynomial = tuple[tuple[Monomial, int], ...]
+
+
+def whole(*values: Value) -> Moved:
+    """All of these tensors."""
+    return tuple([(value.shape, value.dtype) for value in values])
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Kernels alike: what one of them does, and how many there are.
+
+    products: sizes m, n and k of one matrix product. again: symbols that count more of them. skips: attention that
+    leaves out what causal order and windows mask.
+    """
+
+    kind: Kind
+    phase: WorkPhase
+    dtype: str
+    flops: Polynomial
+    bytes: Polynomial
+    sizes: tuple[tuple[Monomial, int], ...]
+    skips: bool
+    count: int
+    again: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Noted:
+    """The kernels of one part of a tape."""
+
+    notes: tuple[Note, ...] = ()
+
+    @cached_property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """Equal ones together."""
+        counts: dict[Note, dict[str, int]] = {}
+        for note in self.notes:
+            key: Note = (*note[:5], 0, "", note[7])
+            found = counts.setdefault(key, {"": 0})
+            found[""] += note[5]
+            if note[6]:
+                found[note[6]] = found.get(note[6], 0) + note[5]
+        return tuple(_kernel(note, count) for note, count in counts.items())
+
+    @cached_property
+    def flops(self) -> Polynomial:
+        """Operations of all products, as torch.utils.flop_counter counts them."""
+        total: dict[Monomial, int] = {}
+        for note in self.notes:
+            for product in note[3]:
+                monomial, factor = _product(product)
+                _add(total, monomial, note[5] * factor)
+                if note[6]:
+                    _add(total, tuple(sorted((*monomial, note[6]))), note[5] * factor)
+        return tuple(total.items())
+
+
+def _kernel(note: Note, count: dict[str, int]) -> Kernel:
+    kind, phase, dtype, products, moved, _, _, skips = note
+    flops: dict[Monomial, int] = {}
+    for product in products:
+        _add(flops, *_product(product))
+    num_bytes: dict[Monomial, int] = {}
+    for shape, of in moved:
+        monomial, factor = product_of(shape)
+        _add(num_bytes, monomial, factor * ITEMSIZE[of])
+    sizes = tuple(product_of(part) for part in products[0][1:]) if len(products) == 1 else ()
+    again = tuple((symbol, number) for symbol, number in count.items() if symbol)
+    return Kernel(kind, phase, dtype, tuple(flops.items()), tuple(num_bytes.items()), sizes, skips, count[""], again)
+
+
+def _product(product: Product) -> tuple[Monomial, int]:
+    """2 x m x n x k of each."""
+    monomial, factor = product_of(tuple(part for side in product for part in side))
+    return monomial, 2 * factor
+
+
+def product_of(shape: Shape) -> tuple[Monomial, int]:
+    """The product of a shape's sizes: its symbols, and the numbers among them."""
+    factor = 1
+    for part in shape:
+        if isinstance(part, int):
+            factor *= part
+    return tuple(sorted(part for part in shape if isinstance(part, str))), factor
+
+
+def _add(total: dict[Monomial, int], monomial: Monomial, number: int) -> None:
+    total[monomial] = total.get(monomial, 0) + number
+
+
+@dataclass(slots=True)
+class Recorder:
+    """The notes of a tape. again: a symbol that counts more kernels like those noted now; made: new tensors."""
+
+    notes: list[Note] = field(default_factory=list)
+    phase: WorkPhase = "forward"
+    again: str = ""
+    made: list[tuple[Shape, str]] = field(default_factory=list)
+
+    def note(
+        self,
+        kind: Kind,
+        dtype: str,
+        moved: Moved,
+        products: Iterable[Product] = (),
+        count: int = 1,
+        skips: bool = False,
+    ) -> None:
+        """One kernel."""
+        self.notes.append((kind, self.phase, dtype, tuple(products), moved, count, self.again, skips))
+
+    def product(self, dtype: str, moved: Moved, batch: Shape, m: Shape, n: Shape, k: Shape, count: int = 1) -> None:
+        """One matrix product, [m, k] times [k, n], for each of a batch."""
+        self.note("matmul", dtype, moved, ((batch, m, n, k),), count)
+
+    def moves(self, *values: Value) -> None:
+        """An elementwise kernel that reads or writes all of these."""
+        self.note("elementwise", values[-1].dtype, whole(*values))
+
+    def backward(self, kind: Kind, grads: Iterable[Value | None], saved: Sequence[Value | None], outputs: int) -> None:
+        """What a backward function has made that notes nothing itself: temporaries first, then a kernel an output."""
+        made, self.made = self.made, []
+        if not made:
+            return
+        given = whole(*[grad for grad in grads if grad is not None])
+        kept = whole(*[value for value in saved if value is not None])
+        temporaries = made[: max(len(made) - outputs, 0)]
+        for like in temporaries:
+            self.note("elementwise", like[1], (like, like))
+        results = made[len(temporaries) :]
+        if kind != "elementwise" or len(results) < 2:
+            self.note(kind, made[-1][1], (*given, *kept, *results))
+            return
+        for at, result in enumerate(results):
+            self.note(kind, result[1], (*given, *kept[at : at + 1], result))
+
+    def cut(self) -> Noted:
+        """What has been noted so far; nothing is left."""
+        done, self.notes = Noted(tuple(self.notes)), []
+        return done
