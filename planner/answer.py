@@ -147,7 +147,11 @@ class Plan(BaseModel):
     certainty: Certainty = Field(description="the least certain of the terms' certainties")
     terms: tuple[Term, ...]
     timeline: tuple[PhaseBytes, ...]
-    flops_per_step: int | None = Field(None, description="of all devices; recomputed operations count")
+    flops_per_step: int | None = Field(
+        None,
+        description="matrix products, attention and convolutions of one optimizer step, all micro-batches and devices "
+        "together; recomputed operations count, causal attention counts as full",
+    )
     step_seconds: float | None = None
     step_seconds_low: float | None = None
     step_seconds_high: float | None = None

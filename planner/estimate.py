@@ -21,6 +21,7 @@ from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_by
 from planner.memory.sharding import buffers_at
 from planner.memory.spread import spread_notes
 from planner.memory.states import state_bytes
+from planner.memory.work import step_flops
 from planner.methods.targets import adapts_a_router_that_fails
 from planner.prepare import Prepared, prepare
 from planner.resolve import Model, check
@@ -46,6 +47,7 @@ class Memory:
     batch: int
     gpu: GpuRow | None
     host: int
+    prepared: Prepared
 
 
 def certainty_of(request: PlanRequest, prepared: Prepared, static: Static) -> Certainty:
@@ -128,6 +130,7 @@ def compute_memory(request: PlanRequest) -> Memory:
         ids,
         gpu,
         static.host_bytes + on_host,
+        prepared,
     )
 
 
@@ -163,6 +166,7 @@ def estimate(request: PlanRequest) -> Plan:
         "low_bytes": device.low,
         "high_bytes": device.high,
         "certainty": memory.certainty,
+        "flops_per_step": step_flops(memory.prepared, request, request.per_device_train_batch_size, request.max_length),
         "terms": ledger.peak_terms(
             static, peak, memory.model.architecture, memory.certainty, memory.cublas, memory.batch, device.runtime
         ),

@@ -6,17 +6,33 @@ arrays all figures are float64, as the operations of a large grid leave 64 bits.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
+from planner.architecture.blocks import Architecture
 from planner.memory.dims import Dims, Number, at_most
 from planner.memory.evaluated import Sizes
+from planner.memory.inventory import Setup
 from planner.memory.kernels import Kernel, Noted, Polynomial, WorkPhase
 from planner.memory.layout import Laid, Layout, layer_dims, whole_dims
 from planner.memory.live import ITEMSIZE, Kind
 from planner.memory.model_parallel import device_dims
 from planner.parallelism import ParallelismSettings, data_parallel_size
-from planner.prepare import Prepared
 from planner.schema import PlanRequest
+
+
+class _Model(Protocol):
+    @property
+    def architecture(self) -> Architecture: ...
+
+
+class Prepared(Protocol):
+    """What is needed of planner.prepare.Prepared."""
+
+    @property
+    def model(self) -> _Model: ...
+    @property
+    def setup(self) -> Setup: ...
+    def layout(self, batch: Number, length: Number, gradients_exist: bool) -> Layout: ...
 
 
 @dataclass(frozen=True, slots=True)
