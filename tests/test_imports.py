@@ -33,11 +33,13 @@ LAYERS = (
         "sweep",
         "side_by_side",
         "runs",
+        "pricelists",
     },
     {
         "report",
         "report_levels",
         "report_money",
+        "report_prices",
         "report_evidence",
         "report_bands",
         "report_profile",

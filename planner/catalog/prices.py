@@ -44,9 +44,14 @@ def cheapest_price(
 
 @lru_cache(maxsize=4096)
 def _cheapest(gpu_key: str, num_gpus: int, pricing: Pricing, provider: str | None, _: Stamp) -> PriceRow | None:
+    return next(iter(offers(gpu_key, num_gpus, pricing, provider)), None)
+
+
+def offers(gpu_key: str, num_gpus: int, pricing: Pricing | None = None, provider: str | None = None) -> list[PriceRow]:
+    """Offers whose one instance holds num_gpus of this card: the cheapest first, old and partial prices last."""
     rows = list_prices(gpu_key, pricing=pricing, provider=provider)
-    offers = [offer for row in rows if (offer := _offer(row, num_gpus)) is not None]
-    return min(offers, key=lambda offer: (offer.is_indicative, offer.price_usd_per_hour_instance), default=None)
+    found = [offer for row in rows if (offer := _offer(row, num_gpus)) is not None]
+    return sorted(found, key=lambda offer: (offer.is_indicative, offer.price_usd_per_hour_instance))
 
 
 @lru_cache(maxsize=256)
@@ -85,6 +90,6 @@ def _offer(row: PriceRow, num_gpus: int) -> PriceRow | None:
             "gpus_per_instance": num_gpus,
             "price_usd_per_hour_instance": total_usd_per_hour,
             "derived": True,
-            "note": f"{row.note}; {num_gpus} x the price of one",
+            "note": f"{row.note}; {num_gpus} x the price of one".removeprefix("; "),
         }
     )

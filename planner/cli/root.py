@@ -23,6 +23,7 @@ COMMANDS = {
     "calibrate": "Fit how sure an answer is, to measured runs.",
     "models": "The catalogue's models: all, those that match, or one in detail.",
     "gpus": "The catalogue's GPUs: all, or those that match.",
+    "prices": "What cards cost, where and when; refreshed prices and your own contracts.",
     "stacks": "What each training stack sets where a request leaves it open.",
     "schema": "JSON Schema of a request, or of the answer.",
     "doctor": "What is installed and found on this machine.",

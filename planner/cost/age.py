@@ -20,8 +20,7 @@ def is_indicative(as_of: date | None, confidence: DateConfidence, today: date) -
 
 
 def age_text(as_of: date | None, confidence: DateConfidence, today: date) -> str:
-    """The date of a price and its mark: ``2026-07-20, 127 days old``, ``no date: indicative``."""
+    """The date of a price and its mark: ``2026-07-20, over 90 days old``, ``no date: indicative``."""
     if as_of is None:
         return "old, no date: indicative" if confidence == "old" else "no date: indicative"
-    days = age_days(as_of, today) or 0
-    return f"{as_of}, {days} days old" if is_indicative(as_of, confidence, today) else str(as_of)
+    return f"{as_of}, over {STALE_DAYS} days old" if is_indicative(as_of, confidence, today) else str(as_of)

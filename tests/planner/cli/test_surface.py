@@ -42,6 +42,7 @@ FLAGS = {
     "calibrate": {"--json", "--published", "--write"},
     "models": {"--json"},
     "gpus": {"--json"},
+    "prices": {"--json", "--gpu", "--num-gpus", "--pricing", "--provider", "--refresh", "--import"},
     "stacks": {"--json"},
     "schema": {"--json", "--answer"},
     "doctor": {"--json"},

@@ -1,0 +1,1 @@
+"""A user's own price lists: contracts read from a file, and prices refreshed through gpuhunt."""
