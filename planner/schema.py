@@ -276,7 +276,7 @@ def parse_request(data: Any) -> PlanRequest:
     try:
         return PlanRequest.model_validate(data)
     except ValidationError as error:
-        raise _as_request_error(error) from None
+        raise as_request_error(error) from None
 
 
 def _short(value: object) -> str:
@@ -285,7 +285,8 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _as_request_error(error: ValidationError) -> RequestError:
+def as_request_error(error: ValidationError) -> RequestError:
+    """A refusal of pydantic's as one line: the field, the value given and the rule."""
     found = error.errors(include_url=False)
     first = found[0]
     field = _field(first)

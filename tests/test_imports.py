@@ -34,6 +34,7 @@ LAYERS = (
         "side_by_side",
         "runs",
         "pricelists",
+        "serving",
     },
     {
         "report",
@@ -49,6 +50,7 @@ LAYERS = (
         "report_chart",
         "report_calibration",
         "report_table",
+        "report_serving",
     },
     {"learn"},
     {"cli", "__main__"},

@@ -49,7 +49,7 @@ def request_fields(flags: Mapping[str, Any]) -> dict[str, Any]:
             continue
         *parents, field = name.split("__")
         target = reduce(lambda inner, parent: inner.setdefault(parent, {}), parents, fields)
-        target[field] = _module_names(value) if isinstance(value, tuple) else value
+        target[field] = module_names(value) if isinstance(value, tuple) else value
     return fields
 
 
@@ -104,7 +104,7 @@ def _help(info: FieldInfo) -> str:
     return " ".join(filter(None, (info.description, shown)))
 
 
-def _module_names(values: tuple[str, ...]) -> str | list[str]:
+def module_names(values: tuple[str, ...]) -> str | list[str]:
     """Names from a repeated flag or comma lists; "all-linear" and a regular expression stand alone."""
     if len(values) == 1 and (values[0] == "all-linear" or not _MODULE_NAMES.fullmatch(values[0])):
         return values[0]

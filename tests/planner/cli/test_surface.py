@@ -40,6 +40,11 @@ FLAGS = {
     "explain": REQUEST_FLAGS | {"--json", "--model", "--output", "-o"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
     "calibrate": {"--json", "--published", "--write"},
+    "serve": set(
+        """--json --gpu --tenants --lora-r --target-modules --adapters --autocast-adapter-dtype --max-num-seqs
+        --max-model-len --max-num-batched-tokens --kv-cache-dtype --engine --dtype --load-in-4bit --load-in-8bit
+        --quant-method --bits""".split()
+    ),
     "models": {"--json"},
     "gpus": {"--json"},
     "prices": {"--json", "--gpu", "--num-gpus", "--pricing", "--provider", "--refresh", "--import"},

@@ -1,0 +1,1 @@
+"""Memory of serving: one base with adapters and a cache of keys and values, against whole models."""
