@@ -32,13 +32,17 @@ Int64 = NDArray[np.int64]
 class Tensors:
     """Peaks of tensor bytes over (batch, length), on any card: without its cuBLAS workspace.
 
-    paged_bytes: optimizer states that can leave the card, of the stage with the peak.
+    lengths: tokens of a sequence as the model sees them, with a prompt's virtual ones. Of the stage with the peak:
+    paged_bytes, optimizer states that can leave the card, and offloaded_bytes, activations on the host.
     """
 
     request: PlanRequest
     prepared: Prepared
+    batches: Int64
+    lengths: Int64
     peak_bytes: Int64
     paged_bytes: Int64
+    offloaded_bytes: Int64
     band: Band
 
 
@@ -70,9 +74,10 @@ def tensors(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -> Tensor
     stacked, prepared = prepare(request)
     request, architecture = stacked.request, prepared.model.architecture
     check(request.model_copy(update={"max_length": int(lengths.max())}), architecture)
-    peaks, paged = _peaks(request, prepared, batches, lengths)
+    lengths = lengths + request.virtual_tokens
+    peaks = _peaks(request, prepared, batches, lengths)
     band = band_for(request, certainty_of(request, prepared, prepared.static))
-    return Tensors(request, prepared, peaks, paged, band)
+    return Tensors(request, prepared, batches, lengths, *peaks, band)
 
 
 def on_cards(plans: Tensors, gpus: Sequence[GpuRow]) -> OnCards:
@@ -101,20 +106,23 @@ def _workspace_bytes(request: PlanRequest, gpu: GpuRow | None) -> int:
     return cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
 
 
-def _peaks(request: PlanRequest, prepared: Prepared, batches: Int64, lengths: Int64) -> tuple[Int64, Int64]:
-    """The peaks, and the paged states of the stage that has each."""
+def _peaks(request: PlanRequest, prepared: Prepared, batches: Int64, lengths: Int64) -> tuple[Int64, Int64, Int64]:
+    """The peaks, and the paged states and offloaded activations of the stage that has each."""
     architecture = prepared.model.architecture
     own = device_length(request, lengths)
     padded = request.padding == "padded"
     ids = batch_bytes(request.device, architecture.model_type, padded, batches, own)
-    peaks, paged = np.full(batches.shape, -1, np.int64), np.zeros(batches.shape, np.int64)
-    for cells in _alike(architecture, batches, lengths):
+    peaks, paged, offloaded = (np.full(batches.shape, start, np.int64) for start in (-1, 0, 0))
+    for cells in alike(architecture, batches, lengths):
         step = prepared.step(batches[cells], lengths[cells], request.gradient_accumulation_steps > 1)
         for stage, static in prepared.stages:
-            found = _highest(request, static, staged(step, stage, request)) + ids[cells]
-            paged[cells] = np.where(found > peaks[cells], static.states.paged, paged[cells])
+            own_step = staged(step, stage, request)
+            found = _highest(request, static, own_step) + ids[cells]
+            higher = found > peaks[cells]
+            paged[cells] = np.where(higher, static.states.paged, paged[cells])
+            offloaded[cells] = np.where(higher, own_step.on_host, offloaded[cells])
             peaks[cells] = np.maximum(peaks[cells], found)
-    return peaks, paged
+    return peaks, paged, offloaded
 
 
 def _highest(request: PlanRequest, static: Static, step: Step) -> Int64:
@@ -126,7 +134,7 @@ def _highest(request: PlanRequest, static: Static, step: Step) -> Int64:
     return highest
 
 
-def _alike(architecture: Architecture, batches: Int64, lengths: Int64) -> Iterator[NDArray[np.bool_]]:
+def alike(architecture: Architecture, batches: Int64, lengths: Int64) -> Iterator[NDArray[np.bool_]]:
     """Cells that share one structure: a batch of one or more, the same windows and passes of a recurrence exceeded."""
     edges = {b.attention.sliding_window for b in architecture.blocks if b.attention and b.attention.sliding_window}
     loops = sorted(all_pass_tokens(architecture))

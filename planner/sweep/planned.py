@@ -1,6 +1,7 @@
 """One model by one method on a number of cards, planned over many lengths and batches at once."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,5 +95,8 @@ def _tensors(request: PlanRequest, cells: Cells) -> Tensors:
     parts = [tensors(request, part.batches, part.lengths) for part in stretches]
     if len(parts) == 1:
         return parts[0]
-    peaks, paged = (np.concatenate([getattr(part, name) for part in parts]) for name in ("peak_bytes", "paged_bytes"))
-    return replace(parts[0], peak_bytes=peaks, paged_bytes=paged)
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+    return replace(parts[0], **joined)
+
+
+_ARRAYS = ("batches", "lengths", "peak_bytes", "paged_bytes", "offloaded_bytes")

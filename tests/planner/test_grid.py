@@ -39,6 +39,9 @@ def test_the_grid_on_cards_is_the_plans(fields: Fields, cards: list[str]) -> Non
     [
         {"method": "full", "num_gpus": 8, "parallelism": {"strategy": "fsdp"}},
         {"method": "qlora", "optim": "paged_adamw_32bit"},
+        {"method": "prompt_tuning", "prompt": {"num_virtual_tokens": 50}},
+        {"method": "prefix_tuning"},
+        {"method": "lora", "parallelism": {"activation_offloading": True}},
         {"method": "lora", "num_gpus": 4, "parallelism": {"strategy": "ddp", "pipeline_parallel_size": 2}},
         {"method": "lora", "gradient_accumulation_steps": 4, "padding": "padded", "stack": "trl"},
     ],
