@@ -15,6 +15,7 @@ from planner.catalog.config_file import is_path
 from planner.catalog.names import shown
 from planner.dataset import DatasetSettings
 from planner.errors import UnknownModelError
+from planner.methods.attention_names import attention_linears
 from planner.optimizers import OPTIMIZERS
 from planner.pricing import PricingSettings
 from planner.resolve import load_model
@@ -28,7 +29,6 @@ from planner.schema import (
     QuantizationSettings,
     parse_request,
 )
-from ui.targets import attention_linears
 
 Values = Mapping[str, Any]
 

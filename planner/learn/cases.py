@@ -7,8 +7,10 @@ from typing import Any
 from planner.advise import apply_changes
 from planner.answer import PhaseBytes, Plan, Term
 from planner.architecture.blocks import Architecture
+from planner.errors import RequestError
 from planner.estimate import estimate
 from planner.memory.inventory import Item
+from planner.methods.attention_names import attention_linears
 from planner.prepare import Prepared, prepare
 from planner.schema import PlanRequest
 
@@ -44,6 +46,14 @@ class Case:
     @property
     def items(self) -> tuple[Item, ...]:
         return self.prepared.static.items
+
+    @property
+    def attention_linears(self) -> list[str]:
+        """Names that select the linears of the attention; none for a model without one."""
+        try:
+            return attention_linears(self.architecture)
+        except RequestError:
+            return []
 
     @property
     def label(self) -> str:

@@ -1,7 +1,7 @@
 """Formulas: one text, written as Python writes expressions, is computed and shown as LaTeX and as plain text.
 
 Names are symbols: what stands after the first "_" is a subscript. `@` multiplies matrices and is only shown. Functions:
-sum (over the entries of its symbols), ceil, max, min, sqrt.
+sum (over the entries of its symbols), ceil, max, min, sqrt; transpose, which is only shown too.
 """
 
 import ast
@@ -42,6 +42,7 @@ LATEX = Notation(
         "max": "\\max\\left({}\\right)",
         "min": "\\min\\left({}\\right)",
         "sqrt": "\\sqrt{{{}}}",
+        "transpose": "{}^{{\\top}}",
     },
     name=_latex_name,
     number=lambda text: text.replace(",", "{,}").replace("%", "\\%"),
@@ -49,7 +50,14 @@ LATEX = Notation(
 )
 TEXT = Notation(
     signs={ast.Add: " + ", ast.Sub: " - ", ast.Mult: " x ", ast.MatMult: " ", ast.Div: " / "},
-    call={"sum": "sum of {}", "ceil": "ceil({})", "max": "max({})", "min": "min({})", "sqrt": "sqrt({})"},
+    call={
+        "sum": "sum of {}",
+        "ceil": "ceil({})",
+        "max": "max({})",
+        "min": "min({})",
+        "sqrt": "sqrt({})",
+        "transpose": "{}^T",
+    },
     name=lambda name: name,
     number=lambda text: text,
     fractions=False,
@@ -148,7 +156,7 @@ def _text(node: ast.expr, notation: Notation, shown: Mapping[str, str] | None) -
     if isinstance(node, ast.Call):
         assert isinstance(node.func, ast.Name)
         inside = ", ".join(_text(argument, notation, shown) for argument in node.args)
-        is_long = node.func.id == "sum" and isinstance(node.args[0], ast.BinOp)
+        is_long = node.func.id in ("sum", "transpose") and isinstance(node.args[0], ast.BinOp)
         return notation.call[node.func.id].format(f"({inside})" if is_long else inside)
     assert isinstance(node, ast.BinOp), ast.dump(node)
     return _operation(node, notation, shown)
@@ -159,7 +167,9 @@ def _operation(node: ast.BinOp, notation: Notation, shown: Mapping[str, str] | N
         return f"\\frac{{{_text(node.left, notation, shown)}}}{{{_text(node.right, notation, shown)}}}"
     own = _RANK[type(node.op)]
     left, right = _text(node.left, notation, shown), _text(node.right, notation, shown)
-    if _rank(node.left) < own:
+    # "a / b x c" can be read in two ways
+    unclear = isinstance(node.left, ast.BinOp) and isinstance(node.left.op, ast.Div) and own == _RANK[ast.Mult]
+    if _rank(node.left) < own or (unclear and not notation.fractions):
         left = f"({left})"
     strict = isinstance(node.op, (ast.Sub, ast.Div))
     if _rank(node.right) < own or (strict and _rank(node.right) == own and not _is_fraction(node.right, notation)):

@@ -163,14 +163,19 @@ def _put(r: Rendering, name: str, _: Sequence[str]) -> None:
     shown = {symbol: r.facts[symbol].shown("full") for symbol in symbols(expression)}
     values = {s: v for s in symbols(expression) if not isinstance(v := r.facts[s].value, str)}
     for whole in sums(expression):
-        shown[whole] = Fact(whole, evaluate(whole, values), "plain", "").shown("full")
+        if whole not in r.facts:
+            r.facts.put(whole, evaluate(whole, values), "plain", f"formula: {whole}")
+        shown[whole] = r.facts[whole].shown("full")
     result, short = fact.shown("full"), fact.shown()
     end = "" if short in (result, f"{result} bytes") else f" = {short}"
     unit = " bytes" if fact.unit == "bytes" else ""
-    latex = f"{written(name, LATEX)} = {written(expression, LATEX, shown)} = {LATEX.number(result)}"
+    whole, text = written(expression, LATEX, shown), written(expression, TEXT, shown)
+    middle = "" if text == result else f" = {whole}"
+    latex = f"{written(name, LATEX)}{middle} = {LATEX.number(result)}"
     latex += f"\\ \\text{{{unit.strip()}}}" if unit else ""
     latex += f" = \\text{{{LATEX.number(short)}}}" if end else ""
-    r.blocks.append(Formula(latex, f"{name} = {written(expression, TEXT, shown)} = {result}{unit}{end}"))
+    middle = "" if text == result else f" = {text}"
+    r.blocks.append(Formula(latex, f"{name}{middle} = {result}{unit}{end}"))
 
 
 def _symbols(r: Rendering, _: str, body: Sequence[str]) -> None:

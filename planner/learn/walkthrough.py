@@ -14,6 +14,7 @@ from planner.learn.cases import ONE_CARD, Case
 from planner.learn.facts import Fact, Facts
 from planner.learn.template import render
 from planner.learn.topics import TOPICS, TOURS, Topic
+from planner.learn.topics.common import METHOD_NAMES
 from planner.schema import PlanRequest
 
 _TEXTS = Path(__file__).parent / "texts"
@@ -38,11 +39,14 @@ def walk_through(topic: str, request: PlanRequest) -> Walkthrough:
     Raises RequestError for an unknown topic, PlannerError where the request cannot be planned in the topic's way.
     """
     about = find_topic(topic)
-    case = _case_of(about, request)
+    changes = _changes(about, request)
+    case = Case(request).changed(**changes) if changes else Case(request)
     facts, tables = _declared(topic)(case)
     facts.take("request", case.request, "text", method="method")
-    facts.put("model", case.plan.model, "text", "plan: model")
+    facts.put("model", case.plan.model.rpartition("/")[2], "text", "plan: model")
     blocks = [*render(text_of(topic), facts, tables), *_sources(about)]
+    if changes:
+        blocks.insert(1, Prose(_changed_text(request, changes)))
     return Walkthrough(topic, about.title, case.request, tuple(blocks), dict(facts))
 
 
@@ -79,17 +83,32 @@ def _declared(topic: str) -> Callable[[Case], Prepared]:
     return declare
 
 
-def _case_of(topic: Topic, request: PlanRequest) -> Case:
-    """The reader's case by the topic's method, on one card where the topic is about one."""
+def _changes(topic: Topic, request: PlanRequest) -> dict[str, Any]:
+    """What is changed of the request: the method to the topic's, and to one card where the topic is about one."""
     changes: dict[str, Any] = {}
     if topic.methods and request.method not in topic.methods:
         changes["method"] = topic.methods[0]
     if topic.one_card and request.num_gpus > 1:
         changes |= ONE_CARD
-    return Case(request).changed(**changes) if changes else Case(request)
+    return changes
+
+
+def _changed_text(request: PlanRequest, changes: Mapping[str, Any]) -> str:
+    said = []
+    if "method" in changes:
+        said.append(f"your question was about {METHOD_NAMES[request.method]}")
+    if "num_gpus" in changes:
+        said.append("your question shares the model among several cards, and here one card holds all of it")
+    return (
+        f"*A note: this topic is about {METHOD_NAMES[changes.get('method', request.method)]}; {', and '.join(said)}.*"
+    )
 
 
 def _sources(topic: Topic) -> list[Block]:
+    """Each work once, with all the places in it that the topic rests on."""
     rows = [find_reference(key) for key in topic.sources]
-    lines = [f"- {row.work}{f', {row.where}' if row.where else ''}: {row.url}" for row in rows]
+    places: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        places.setdefault((row.work, row.url), []).extend([row.where] if row.where else [])
+    lines = [f"- {', '.join([work, *dict.fromkeys(found)])}: {url}" for (work, url), found in places.items()]
     return [Heading("Sources", 2), Prose("\n".join(lines))]

@@ -41,8 +41,62 @@ TOPICS: dict[str, Topic] = {
         "Why can the last layer cost more than all others?",
         sources=("hf-loss", "liger", "cut-cross-entropy"),
     ),
+    "lora-maths": Topic(
+        "LoRA: two thin matrices for one wide one",
+        "What does LoRA train, how much is it, and what does it not save?",
+        methods=("lora",),
+        sources=("lora", "lora-speedup", "rslora", "peft"),
+    ),
+    "rank": Topic(
+        "Choosing rank and target modules",
+        "What do rank and targets cost, and what did others find?",
+        methods=("lora", "qlora"),
+        sources=("lora", "qlora-all-layers", "biderman", "rslora"),
+    ),
+    "nf4": Topic(
+        "NF4, block constants and double quantization",
+        "What does a four-bit weight cost, and which weights stay as they are?",
+        methods=("qlora",),
+        sources=("qlora-double-quant", "bnb-quant-state"),
+    ),
+    "dequantization": Topic(
+        "Dequantization in forward and backward",
+        "How are codes multiplied, and how do gradients get through weights that are never trained?",
+        methods=("qlora",),
+        sources=("qlora", "bnb-4bit"),
+    ),
+    "paged": Topic(
+        "Paged optimizers",
+        "What do paged optimizer states move, when, and how much can that free?",
+        sources=("qlora-paging", "bnb-paged", "bnb-optim"),
+    ),
+    "sharding": Topic(
+        "ZeRO and FSDP: one model on several cards",
+        "What does each of several cards have to hold?",
+        methods=("full",),
+        one_card=False,
+        sources=("zero", "fsdp"),
+    ),
+    "choosing": Topic(
+        "When to choose which method",
+        "Full fine-tuning, LoRA or QLoRA: what decides?",
+        sources=("qlora-mmlu", "biderman", "lora"),
+    ),
+    "family": Topic(
+        "The wider family",
+        "What do DoRA, AdaLoRA, (IA)^3 and prompt methods train?",
+        methods=("lora",),
+        sources=("lora", "dora", "adalora", "ia3", "prompt-tuning", "prefix-tuning", "p-tuning", "peft"),
+    ),
+    "quality": Topic(
+        "What to measure when comparing quality",
+        "Does LoRA or QLoRA cost quality, and how would you find out?",
+        sources=("lora-wikisql-full", "qlora-mmlu", "biderman"),
+    ),
 }
 
 TOURS: dict[str, tuple[str, ...]] = {
     "full": ("memory", "states", "activations", "logits"),
+    "lora": ("lora-maths", "rank", "choosing"),
+    "qlora": ("nf4", "dequantization", "paged", "quality"),
 }

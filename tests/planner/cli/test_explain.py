@@ -26,7 +26,7 @@ def test_a_topic_is_about_the_model_and_settings_given() -> None:
     result = run("memory", "--model", "qwen3-4b", "--method", "qlora", "--max-length", "777")
     assert result.exit_code == 0
     assert result.stdout.startswith("# Where memory goes in one training step")
-    assert "Qwen/Qwen3-4B is trained by QLoRA, 1 x 777 tokens" in result.stdout
+    assert "Qwen3-4B is trained by QLoRA, 1 x 777 tokens" in result.stdout
 
 
 def test_a_tour_is_its_topics_in_order() -> None:

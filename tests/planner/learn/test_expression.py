@@ -34,7 +34,8 @@ def test_large_products_stay_exact() -> None:
         ("W_base * (a + b)", "W_base x (a + b)", r"W_{\text{base}} \times (a + b)"),
         ("a - (b - c)", "a - (b - c)", "a - (b - c)"),
         ("a / (b * c)", "a / (b x c)", r"\frac{a}{b \times c}"),
-        ("alpha / r * B @ A", "alpha / r x B A", r"\frac{\alpha}{r} \times B\, A"),
+        ("alpha / r * B @ A", "(alpha / r) x B A", r"\frac{\alpha}{r} \times B\, A"),
+        ("transpose(B @ A) @ transpose(x)", "(B A)^T x^T", r"(B\, A)^{\top}\, x^{\top}"),
         ("ceil(n / b) + sum(r * (d + k))", "ceil(n / b) + sum of (r x (d + k))", None),
     ],
 )

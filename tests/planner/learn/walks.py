@@ -13,7 +13,8 @@ from planner.schema import parse_request
 #: Names with a digit in them.
 NAMES = re.compile(
     r"\b(?:NF4|FP4|bf16|fp16|fp32|fp4|nf4|int8|bfloat16|float(?:16|32)|(?:4|8|16|32)-bit|load_in_[48]bit|bnb_4bit_\w+"
-    r"|(?:paged_)?adamw_(?:bnb_)?\d+bit|ZeRO-[123]|zero[123]|FSDP[12]|A100|H100|IA3|L2|flash_attention_2)\b|\(IA\)\^3|LLM\.int8|\u211d"
+    r"|(?:paged_)?adamw_(?:bnb_)?\d+bit|ZeRO-[123]|zero[123]|FSDP[12]|A100|H100|IA3|L2|GSM8K|GPT-3|T5"
+    r"|flash_attention_2|(?:bitsandbytes|peft|torch|transformers) \d+\.\d+)\b|\(IA\)\^3|LLM\.int8|\u211d"
 )
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 MODELS = (
