@@ -255,7 +255,7 @@ def _on_host(memory: Memory) -> int:
 
 
 def _notes(request: PlanRequest, memory: Memory) -> list[str]:
-    architecture, notes = memory.model.architecture, []
+    architecture, notes = memory.model.architecture, [memory.model.origin] if memory.model.origin else []
     if memory.filled:
         notes.append(f"stack {request.stack} sets what the request leaves open: {', '.join(memory.filled)}")
     notes += spread_notes(request)

@@ -3,6 +3,7 @@
 Kept for the requests of a stream or a sweep that differ in nothing else.
 """
 
+import json
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -61,9 +62,7 @@ def prepare(request: PlanRequest) -> tuple[Stacked, Prepared]:
     Raises PlannerError where the request cannot be planned.
     """
     stacked = in_stack(request)
-    if isinstance(request.model, str):
-        return stacked, _prepared(_Kept(stacked))
-    return stacked, _prepare(stacked)
+    return stacked, _prepared(_Kept(stacked))
 
 
 def _prepare(stacked: Stacked) -> Prepared:
@@ -89,7 +88,7 @@ class _Kept:
         fields = request.__dict__
         # what depends on which fields were set, not on their values alone
         said = (request.names_stack, request.upcasts_unquantized)
-        self._key = (stacked.switches, *said, *(value for name, value in fields.items() if name not in OPEN))
+        self._key = (stacked.switches, *said, *(_hashable(v) for name, v in fields.items() if name not in OPEN))
         self._hash = hash(self._key)
 
     def __hash__(self) -> int:
@@ -97,6 +96,11 @@ class _Kept:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Kept) and self._key == other._key
+
+
+def _hashable(value: Any) -> Any:
+    """A field's value; a config that a request carries stands as its JSON."""
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict) else value
 
 
 @lru_cache(maxsize=1024)

@@ -7,26 +7,28 @@ from planner.architecture.blocks import Architecture
 from planner.architecture.read import read_architecture
 from planner.catalog import resolve_config
 from planner.errors import RequestError
+from planner.hub import looked_up
 from planner.parallel.check import check_spread
 from planner.schema import PlanRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The model a request names: its display name and architecture."""
+    """The model a request names: its display name and architecture; origin: where its config is from, if looked up."""
 
     name: str
     architecture: Architecture
+    origin: str = ""
 
 
 @lru_cache(maxsize=512)
 def _catalogue_model(model: str) -> Model:
     name, config, _ = resolve_config(model)
-    return Model(name, read_architecture(config, name))
+    return Model(name, read_architecture(config, name), looked_up(model))
 
 
 def load_model(request: PlanRequest) -> Model:
-    """The request's model, from the catalogue, a file, or the config it carries.
+    """The request's model, from the catalogue, a file, the Hub, or the config it carries.
 
     Raises UnknownModelError or ArchitectureError, naming the field.
     """

@@ -1,4 +1,4 @@
-"""What holds for every test: nobody's own history and calibration are touched."""
+"""What holds for every test: nobody's own history and calibration are touched, and no test asks the Hub by itself."""
 
 from pathlib import Path
 
@@ -11,3 +11,9 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     folder = tmp_path_factory.mktemp("data")
     monkeypatch.setenv("TUNEBUDGET_DATA_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub is not asked; tests of the lookup have a stand-in for it."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -13,7 +13,7 @@ PACKAGES = ("planner", "profiler", "ui")
 LAYERS = (
     {"planner", "units", "errors", "optimizers", "parallelism", "switches", "dataset", "pricing", "place"},
     {"schema", "answer"},
-    {"architecture", "catalog"},
+    {"architecture", "catalog", "hub"},
     {"methods", "parallel", "cost"},
     {"resolve", "stacks"},
     {"memory"},

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = "torch transformers peft bitsandbytes accelerate pandas streamlit plotly numpy rich pyarrow xlsxwriter".split()
+HEAVY = (
+    "torch transformers peft bitsandbytes accelerate pandas streamlit plotly numpy rich pyarrow xlsxwriter "
+    "huggingface_hub"
+).split()
 
 #: Runs tunebudget with the arguments given, then prints which heavy modules are loaded.
 COMMAND = f"""

@@ -33,7 +33,9 @@ def ask(values: state.Values) -> tuple[PlanRequest, Answer]:
     """
     try:
         request = state.request_from_values(values)
-        return request, answer(request.model_dump_json(exclude_unset=True))
+        # shown only where it takes a while: a model that the Hub is asked for
+        with st.spinner("Working it out"):
+            return request, answer(request.model_dump_json(exclude_unset=True))
     except PlannerError:
         raise
     except Exception as error:

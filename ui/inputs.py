@@ -60,7 +60,9 @@ def _remember_open_groups() -> None:
 
 
 def _question() -> dict[str, Any]:
-    model = select("model", "Model", model_ids(), "Search the catalogue, or type a Hub id or an alias.", typed=True)
+    model = select(
+        "model", "Model", model_ids(), "Search the catalogue, or type an alias or any id of the Hub.", typed=True
+    )
     fact(lambda: text.model_facts(find_model(str(model))))
     method = st.segmented_control(
         "Method",

@@ -15,6 +15,7 @@ from planner.catalog.config_file import is_path
 from planner.catalog.names import shown
 from planner.dataset import DatasetSettings
 from planner.errors import UnknownModelError
+from planner.hub import is_hub_id
 from planner.methods.attention_names import attention_linears
 from planner.optimizers import OPTIMIZERS
 from planner.pricing import PricingSettings
@@ -193,9 +194,9 @@ def change_of_stack(held: Values, before: str, after: str, method: str) -> dict[
 
 
 def _check_model(name: str) -> None:
-    """Only the catalogue answers here: the page may stand on another machine than its reader.
+    """The catalogue answers here, and the Hub for an id of its form; no files: the page may stand on another machine.
 
-    Raises PlannerError for a name that the catalogue does not know.
+    Raises PlannerError for any other name.
     """
     try:
         find_model(name)
@@ -203,7 +204,11 @@ def _check_model(name: str) -> None:
         reason = error.message.partition("; give ")[0]
         if is_path(name):
             reason = f"model {shown(name)} is a path, and the page opens no files, as the command line does"
-        raise UnknownModelError(f"{reason}; choose or type a model of the catalogue", "model") from None
+        elif is_hub_id(name):
+            return
+        raise UnknownModelError(
+            f"{reason}; choose or type a model of the catalogue, or an id of the Hub", "model"
+        ) from None
 
 
 def in_force(values: Values) -> Iterator[tuple[str, Any]]:

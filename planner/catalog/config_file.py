@@ -27,7 +27,17 @@ def read_config(text: str) -> dict[str, Any]:
     path = _find(text)
     if path is None:
         _refuse(text, "no such file or folder")
-    config = _parse(text, _read(text, path))
+    return parse_config(text, _read(text, path))
+
+
+def parse_config(text: str, content: bytes) -> dict[str, Any]:
+    """The config that a file holds; `text` is what it is called.
+
+    Raises UnknownModelError with one line: too large, not JSON, not an object.
+    """
+    if len(content) > MAX_CONFIG_BYTES:
+        _refuse(text, "larger than 1 MiB, so not a config.json")
+    config = _parse(text, content)
     if not isinstance(config, dict):
         _refuse(text, "not a config: its JSON is not an object")
     return config
@@ -52,8 +62,6 @@ def _read(text: str, path: Path) -> bytes:
             content = handle.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         _refuse(text, f"cannot be read ({error.strerror})")
-    if len(content) > MAX_CONFIG_BYTES:
-        _refuse(text, "larger than 1 MiB, so not a config.json")
     return content
 
 

@@ -30,7 +30,9 @@ def load_config(row: ModelRow) -> dict[str, Any]:
 def resolve_config(model: str | dict[str, Any]) -> tuple[str, dict[str, Any], ModelRow | None]:
     """A request's model as (name shown, config, row of the catalogue or None).
 
-    A config stands for itself; a name is looked up in the catalogue first, then taken as a path.
+    A config stands for itself; a name is looked up in the catalogue first, then taken as a path, then asked of the Hub.
+
+    Raises UnknownModelError with one line where none of them knows it.
     """
     if isinstance(model, dict):
         return _config_name(model), model, None
@@ -39,9 +41,21 @@ def resolve_config(model: str | dict[str, Any]) -> tuple[str, dict[str, Any], Mo
         return row.id, load_config(row), row
     from planner.catalog.config_file import is_path, read_config
 
-    if not is_path(model):
-        raise UnknownModelError(_unknown(model), "model")
-    return model, read_config(model), None
+    if is_path(model):
+        return model, read_config(model), None
+    return model, _of_hub(model), None
+
+
+def _of_hub(name: str) -> dict[str, Any]:
+    """The config of a model that only the Hub may know."""
+    from planner.hub import NotOnHubError, find_on_hub, is_hub_id
+
+    if not is_hub_id(name):
+        raise UnknownModelError(_unknown(name), "model")
+    try:
+        return find_on_hub(name).config
+    except NotOnHubError as error:
+        raise UnknownModelError(_unknown(name, f"; {error}"), "model") from None
 
 
 def list_models() -> list[ModelRow]:
@@ -82,13 +96,13 @@ def _config_name(config: dict[str, Any]) -> str:
     return "config"
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, besides: str = "") -> str:
     table = read_table(_TABLE)
     ids, released = table.column("id"), table.column("released")
     newest_first = sorted(_spellings().items(), key=lambda item: released[item[1]], reverse=True)
     names = closest(model_spelling(name), {spelling: ids[number] for spelling, number in newest_first})
     near = f"; closest: {', '.join(names)}" if names else ""
     return (
-        f"model {shown(name)} is neither in the catalogue nor a file{near}; "
+        f"model {shown(name)} is neither in the catalogue nor a file{besides}{near}; "
         "give an id of the catalogue, a path to a config.json, or the config itself"
     )

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from planner.catalog import list_gpus, list_models
 from planner.estimate import estimate
+from planner.hub import HubModel
 from planner.units import format_gib
 from ui import links, state, text
 
@@ -138,6 +139,25 @@ def test_the_page_recovers_from_bad_input(open_page: Visit) -> None:
     app = open_page(model="no-such-model")
     app.selectbox(key="model").set_value("Qwen/Qwen3-4B").run()
     check_answer(app)
+
+
+def test_an_id_of_the_hub_is_looked_up(open_page: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4}
+    found = HubModel("org/small", "0123456789", config, {"F32": 1})
+    monkeypatch.setattr("planner.hub.find_on_hub", lambda model_id: found)
+    monkeypatch.setattr("planner.hub._found", {"org/small": found})
+    app = open_page(model="org/small")
+    assert not app.exception
+    assert not app.error
+    assert "small, LoRA" in app.markdown[0].value
+    assert any("revision 0123456; its safetensors hold 1 elements in F32" in line.value for line in app.markdown)
+
+
+def test_an_id_that_the_hub_cannot_be_asked_for_is_one_line(open_page: Visit) -> None:
+    app = open_page(model="org/no-such")
+    assert not app.exception
+    assert ["the Hub is not asked (HF_HUB_OFFLINE)" in error.value for error in app.error] == [True]
+    assert "\n" not in app.error[0].value
 
 
 def test_a_fault_of_the_program_is_one_line_too(open_page: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
