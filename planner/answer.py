@@ -133,6 +133,7 @@ class Plan(BaseModel):
     steady_bytes: int = Field(description="live between steps, after zero_grad")
     reserved_bytes: int = Field(description="with the allocator's rounding and fragmentation")
     device_bytes: int = Field(description="with the context: what nvidia-smi shows")
+    needed_bytes: int = Field(description="peak, the least slack and context: what verdict and headroom are about")
     peak_phase: Phase
     low_bytes: int = Field(description="lower end of the 90% band on device_bytes")
     high_bytes: int = Field(description="upper end of the 90% band on device_bytes")
@@ -168,3 +169,9 @@ class Plan(BaseModel):
     usd_per_million_tokens: float | None = None
     price: Price | None = Field(None, description="null where nothing is priced")
     notes: tuple[str, ...] = ()
+
+    @property
+    def needed_band(self) -> tuple[int, int]:
+        """The 90% band of what is needed: as wide as that of device_bytes."""
+        low, high = (edge * self.needed_bytes // self.device_bytes for edge in (self.low_bytes, self.high_bytes))
+        return low, high

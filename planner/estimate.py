@@ -17,6 +17,7 @@ from planner.memory.layers import activation_certainty, exceeds_transformers
 from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.pipeline import staged
+from planner.memory.reserved import blocks_of, cached_bytes, kind_of
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.sharding import buffers_at
 from planner.memory.spread import spread_notes
@@ -110,11 +111,12 @@ def compute_memory(request: PlanRequest) -> Memory:
     for stage, static in prepared.stages:
         own_step = staged(step, stage, request)
         found = moments(static, own_step, accumulating, cublas + ids)
-        answers.append((max(found, key=lambda m: m.total), found, static, own_step.on_host))
-    peak, found, static, on_host = max(answers, key=lambda answer: answer[0].total)
+        answers.append((max(found, key=lambda m: m.total), found, static, own_step))
+    peak, found, static, own_step = max(answers, key=lambda answer: answer[0].total)
     certainty = certainty_of(request, prepared, static)
     band = band_for(request, certainty)
-    on_device = device_bytes(peak.total, request.device, band)
+    cached = cached_bytes(blocks_of(own_step, static, cublas + ids), kind_of(request, setup.loss))
+    on_device = device_bytes(peak.total, cached, request, band, gpu.usable_bytes if gpu is not None else None)
     return Memory(
         request,
         stacked.filled,
@@ -129,7 +131,7 @@ def compute_memory(request: PlanRequest) -> Memory:
         cublas,
         ids,
         gpu,
-        static.host_bytes + on_host,
+        static.host_bytes + own_step.on_host,
         prepared,
     )
 
@@ -162,6 +164,7 @@ def estimate(request: PlanRequest) -> Plan:
         "steady_bytes": static.between - static.weights + static.weights_in_use + memory.cublas + memory.batch,
         "reserved_bytes": device.reserved,
         "device_bytes": device.device,
+        "needed_bytes": device.needed,
         "peak_phase": peak.phase,
         "low_bytes": device.low,
         "high_bytes": device.high,
@@ -199,7 +202,7 @@ def trained_bytes(items: Iterable[Item]) -> int:
 
 def needed_bytes(memory: Memory) -> int:
     """What must stay on the card: paged optimizer states can leave it."""
-    needed: int = memory.device.device - memory.static.states.paged
+    needed: int = memory.device.needed - memory.static.states.paged
     return needed
 
 
@@ -214,7 +217,7 @@ VERDICTS: tuple[Verdict, ...] = ("fits", "tight", "does not fit")
 
 def verdict_number(usable: Number, device: DeviceBytes, paged: Number) -> Number:
     """Which of VERDICTS it is, element by element for arrays. paged: states that can leave the card."""
-    return 0 + (device.high - paged > usable) + (device.low - paged > usable)
+    return 0 + (device.needed_high - paged > usable) + (device.needed_low - paged > usable)
 
 
 def _verdict(gpu: GpuRow | None, device: DeviceBytes, paged: int) -> Verdict | None:
@@ -230,8 +233,8 @@ def verdict_fields(gpu: GpuRow | None, band: Band, device: DeviceBytes, paged: i
         "gpu": gpu.key,
         "verdict": _verdict(gpu, device, paged),
         "usable_bytes": usable,
-        "headroom_bytes": usable - (device.device - paged),
-        "oom_probability": round(band.chance_above(device.device, usable + paged), 4),
+        "headroom_bytes": usable - (device.needed - paged),
+        "oom_probability": round(band.chance_above(device.needed, usable + paged), 4),
     }
 
 

@@ -19,6 +19,7 @@ from planner.memory.loops import MANY_PASSES, all_pass_tokens
 from planner.memory.model_parallel import device_length
 from planner.memory.moments import Static
 from planner.memory.pipeline import staged
+from planner.memory.reserved import blocks_of, cached_bytes, kind_of
 from planner.memory.runtime import batch_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.step import Step
 from planner.prepare import Prepared, prepare
@@ -33,7 +34,8 @@ class Tensors:
     """Peaks of tensor bytes over (batch, length), on any card: without its cuBLAS workspace.
 
     lengths: tokens of a sequence as the model sees them, with a prompt's virtual ones. Of the stage with the peak:
-    paged_bytes, optimizer states that can leave the card, and offloaded_bytes, activations on the host.
+    cached_bytes, what the allocator would hold at its highest (planner/memory/reserved.py), paged_bytes, optimizer
+    states that can leave the card, and offloaded_bytes, activations on the host.
     """
 
     request: PlanRequest
@@ -41,6 +43,7 @@ class Tensors:
     batches: Int64
     lengths: Int64
     peak_bytes: Int64
+    cached_bytes: Int64
     paged_bytes: Int64
     offloaded_bytes: Int64
     band: Band
@@ -75,24 +78,24 @@ def tensors(request: PlanRequest, batch: ArrayLike, length: ArrayLike) -> Tensor
     request, architecture = stacked.request, prepared.model.architecture
     check(request.model_copy(update={"max_length": int(lengths.max())}), architecture)
     lengths = lengths + request.virtual_tokens
-    peaks = _peaks(request, prepared, batches, lengths)
+    peaks, cached, paged, offloaded = _peaks(request, prepared, batches, lengths)
     band = band_for(request, certainty_of(request, prepared, prepared.static))
-    return Tensors(request, prepared, batches, lengths, *peaks, band)
+    return Tensors(request, prepared, batches, lengths, peaks, cached, paged, offloaded, band)
 
 
 def on_cards(plans: Tensors, gpus: Sequence[GpuRow]) -> OnCards:
     """Peak, what the device shows, its band and the verdict on each card."""
-    workspaces = [_workspace_bytes(plans.request, gpu) for gpu in gpus]
-    peaks = plans.peak_bytes + _by_card(workspaces, plans.peak_bytes.ndim)
+    workspaces = _by_card([_workspace_bytes(plans.request, gpu) for gpu in gpus], plans.peak_bytes.ndim)
+    peaks = plans.peak_bytes + workspaces
     usable = _by_card([gpu.usable_bytes for gpu in gpus], plans.peak_bytes.ndim)
-    found = device_bytes(peaks, plans.request.device, plans.band)
+    found = device_bytes(peaks, plans.cached_bytes + workspaces, plans.request, plans.band, usable)
     return OnCards(
         peak_bytes=peaks,
         reserved_bytes=found.reserved,
         device_bytes=found.device,
         low_bytes=found.low,
         high_bytes=found.high,
-        headroom_bytes=usable - (found.device - plans.paged_bytes),
+        headroom_bytes=usable - (found.needed - plans.paged_bytes),
         verdict=verdict_number(usable, found, plans.paged_bytes),
     )
 
@@ -106,23 +109,26 @@ def _workspace_bytes(request: PlanRequest, gpu: GpuRow | None) -> int:
     return cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
 
 
-def _peaks(request: PlanRequest, prepared: Prepared, batches: Int64, lengths: Int64) -> tuple[Int64, Int64, Int64]:
-    """The peaks, and the paged states and offloaded activations of the stage that has each."""
+def _peaks(request: PlanRequest, prepared: Prepared, batches: Int64, lengths: Int64) -> tuple[Int64, ...]:
+    """The peaks, and of the stage that has each: what the allocator holds, paged states, offloaded activations."""
     architecture = prepared.model.architecture
     own = device_length(request, lengths)
     padded = request.padding == "padded"
     ids = batch_bytes(request.device, architecture.model_type, padded, batches, own)
-    peaks, paged, offloaded = (np.full(batches.shape, start, np.int64) for start in (-1, 0, 0))
+    peaks, cached, paged, offloaded = (np.full(batches.shape, start, np.int64) for start in (-1, 0, 0, 0))
+    kind = kind_of(request, prepared.setup.loss)
     for cells in alike(architecture, batches, lengths):
         step = prepared.step(batches[cells], lengths[cells], request.gradient_accumulation_steps > 1)
         for stage, static in prepared.stages:
             own_step = staged(step, stage, request)
             found = _highest(request, static, own_step) + ids[cells]
             higher = found > peaks[cells]
+            held = cached_bytes(blocks_of(own_step, static, ids[cells]), kind)
+            cached[cells] = np.where(higher, held, cached[cells])
             paged[cells] = np.where(higher, static.states.paged, paged[cells])
             offloaded[cells] = np.where(higher, own_step.on_host, offloaded[cells])
             peaks[cells] = np.maximum(peaks[cells], found)
-    return peaks, paged, offloaded
+    return peaks, cached, paged, offloaded
 
 
 def _highest(request: PlanRequest, static: Static, step: Step) -> Int64:

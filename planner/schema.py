@@ -173,6 +173,9 @@ class PlanRequest(_Frozen):
     )
     device: Literal["cuda", "cpu"] = "cuda"
     gpu: str | None = Field(None, description="key or alias of the catalogue")
+    expandable_segments: bool = Field(
+        False, description="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: the allocator's segments grow in place"
+    )
     num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS, description="cards of all nodes together")] = 1
     num_nodes: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
     parallelism: ParallelismSettings = ParallelismSettings()

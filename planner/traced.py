@@ -15,8 +15,8 @@ from planner.catalog import find_gpu
 from planner.errors import RequestError
 from planner.estimate import capability, disk_and_host, verdict_fields
 from planner.memory.band import band_for
-from planner.memory.ledger import CONTEXT_SOURCE, CUBLAS_SOURCE, constant
-from planner.memory.runtime import batch_bytes, cublas_workspace_bytes, device_bytes
+from planner.memory.ledger import CUBLAS_SOURCE, constant, runtime_terms
+from planner.memory.runtime import batch_bytes, cublas_workspace_bytes, device_bytes, with_slack
 from planner.optimizers import OPTIMIZERS
 from planner.schema import SCHEMA_VERSION, PlanRequest
 from planner.trace_sizes import Sizes
@@ -92,7 +92,9 @@ def traced_plan(request: PlanRequest, name: str, model_type: str, fit: Fit, size
     ids = batch_bytes(request.device, "", request.padding == "padded", batch, length)
     # the bytes of tensors are those of the libraries' own code: as sure as a plan that equals it
     band = band_for(request, "exact")
-    on_device = device_bytes(top.total + cublas + ids, request.device, band)
+    peak = top.total + cublas + ids
+    usable = gpu.usable_bytes if gpu is not None else None
+    on_device = device_bytes(peak, with_slack(peak), request, band, usable)
     by_phase = {peak.phase: peak for peak in phases}
     states = by_phase["between_steps"].live["optimizer"]
     paged = states if OPTIMIZERS[request.optim].paged and request.device == "cuda" else 0
@@ -105,10 +107,11 @@ def traced_plan(request: PlanRequest, name: str, model_type: str, fit: Fit, size
         "method": request.method,
         "total_params": fit["total_params"],
         "trainable_params": fit["trainable_params"],
-        "peak_bytes": top.total + cublas + ids,
+        "peak_bytes": peak,
         "steady_bytes": by_phase["between_steps"].total + cublas + ids,
         "reserved_bytes": on_device.reserved,
         "device_bytes": on_device.device,
+        "needed_bytes": on_device.needed,
         "peak_phase": top.phase,
         "low_bytes": on_device.low,
         "high_bytes": on_device.high,
@@ -160,7 +163,7 @@ def _terms(peak: Peak, sizes: Sizes, request: PlanRequest, cublas: int, ids: int
     terms += [
         constant("cuBLAS workspace", "workspace", cublas, "forward", CUBLAS_SOURCE),
         constant("token ids and labels", "workspace", ids, "loaded", "the batch: 8 bytes a token and tensor"),
-        constant("CUDA context", "runtime", runtime, "loaded", CONTEXT_SOURCE),
+        *runtime_terms(runtime),
     ]
     return tuple(term for term in terms if term.bytes)
 

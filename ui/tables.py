@@ -60,10 +60,10 @@ def category_frame(plan: Plan) -> pd.DataFrame:
     """What the bar shows: bytes of each category at the peak, the allocator's slack, and the whole."""
     parts = {CATEGORY_NAMES[category]: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
     parts["allocator's slack"] = slack_bytes(plan)
-    parts["on the card"] = plan.device_bytes
+    parts["on the card"] = plan.needed_bytes
     frame = pd.DataFrame({"part": list(parts), "bytes": _column(list(parts.values()))})
     frame["GiB"] = frame["bytes"].map(gib)
-    frame["share"] = frame["bytes"] / plan.device_bytes
+    frame["share"] = frame["bytes"] / plan.needed_bytes
     return frame[["part", "GiB", "share", "bytes"]]
 
 

@@ -137,12 +137,12 @@ def paged_bytes(plan: Plan) -> int:
     """Optimizer states that can leave the card, and are not held against it."""
     if plan.usable_bytes is None or plan.headroom_bytes is None:
         return 0
-    return plan.device_bytes - (plan.usable_bytes - plan.headroom_bytes)
+    return plan.needed_bytes - (plan.usable_bytes - plan.headroom_bytes)
 
 
 def slack_bytes(plan: Plan) -> int:
     """What the allocator holds beyond the live tensors: rounding and fragmentation."""
-    return plan.device_bytes - plan.peak_bytes - plan.runtime_bytes
+    return plan.needed_bytes - plan.peak_bytes - plan.runtime_bytes
 
 
 def slack_title(plan: Plan) -> str:
@@ -166,13 +166,13 @@ SLACK_SOURCE = (
 
 def needed_bytes(plan: Plan) -> int:
     """What must stay on the card."""
-    return plan.device_bytes - paged_bytes(plan)
+    return plan.needed_bytes - paged_bytes(plan)
 
 
 def band(plan: Plan) -> str:
     """The 90% band of what is needed, as "51.0 to 54.2"."""
     paged = paged_bytes(plan)
-    low, high = (format_gib(max(edge - paged, 0)).removesuffix(" GiB") for edge in (plan.low_bytes, plan.high_bytes))
+    low, high = (format_gib(max(edge - paged, 0)).removesuffix(" GiB") for edge in plan.needed_band)
     return f"{low} to {high}"
 
 

@@ -50,7 +50,7 @@ def _requests(fields: dict[str, Any]) -> list[PlanRequest]:
 def _least(plans: list[Plan]) -> int:
     """The plan to show: of those that fit, or else of all, the one with the least memory."""
     order = {"fits": 0, "tight": 1, "does not fit": 2, None: 3}
-    return min(range(len(plans)), key=lambda i: (order[plans[i].verdict], plans[i].device_bytes))
+    return min(range(len(plans)), key=lambda i: (order[plans[i].verdict], plans[i].needed_bytes))
 
 
 def _show(request: PlanRequest, plans: list[Plan], best: int, as_json: bool) -> None:
@@ -78,6 +78,7 @@ def _answer(
         "longest_sequence": length,
         "suggestions": [asdict(suggestion) for suggestion in suggestions],
     }
-    names = {"method", "trainable_params", "device_bytes", "low_bytes", "high_bytes", "headroom_bytes", "verdict"}
+    figures = {"needed_bytes", "device_bytes", "low_bytes", "high_bytes", "headroom_bytes"}
+    names = {"method", "trainable_params", "verdict"} | figures
     methods = {"methods": [p.model_dump(mode="json", include=names) for p in plans]} if len(plans) > 1 else {}
     return plan.model_dump(mode="json") | fields | methods

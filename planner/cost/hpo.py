@@ -54,8 +54,8 @@ def trials_per_card(plan: Plan) -> int:
     if plan.verdict is None or plan.verdict == "does not fit":
         return 0
     assert plan.usable_bytes is not None and plan.headroom_bytes is not None
-    paged = plan.device_bytes - (plan.usable_bytes - plan.headroom_bytes)
-    return max(plan.usable_bytes // (plan.high_bytes - paged), 1)
+    paged = plan.needed_bytes - (plan.usable_bytes - plan.headroom_bytes)
+    return max(plan.usable_bytes // (plan.needed_band[1] - paged), 1)
 
 
 def search_cost(plan: Plan, rate: Rate, num_gpus: int, hours: float, search: Search) -> SearchCost | str:

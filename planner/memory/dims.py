@@ -242,7 +242,12 @@ def value(monomial: Monomial, dims: Dims) -> Number:
 
 def truncated(number: Number) -> Number:
     """A float without its fraction, as an integer; element by element for arrays."""
-    return int(number) if isinstance(number, float) else number.astype("int64")
+    return int(number) if isinstance(number, int | float) else number.astype("int64")
+
+
+def smaller(a: Number, b: Number) -> Number:
+    """The smaller of two numbers, element by element for arrays."""
+    return -larger(-a, -b)
 
 
 def larger(a: Number, b: Number) -> Number:

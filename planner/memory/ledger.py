@@ -3,12 +3,14 @@
 from planner.answer import CATEGORIES, Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.moments import Moment, Static
+from planner.memory.runtime import CONTEXT_BYTES
 from planner.memory.sharding import Buffer
 from planner.memory.terms import AUTOGRAD, activation_terms, plain, state_terms
 
 #: Terms that are one figure: name, category, phase of birth, formula, source.
 CUBLAS_SOURCE = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
 CONTEXT_SOURCE = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
+NCCL_SOURCE = "NCCL 2.21 src/init.cc computeBuffSizes: a ring and a tree of 24 channels"
 
 
 def peak_terms(
@@ -26,9 +28,18 @@ def peak_terms(
         terms += activation_terms(peak.composition, peak.phase, architecture, certainty)
     terms += _workspaces(static, peak, cublas, batch)
     terms += [_held(buffer) for buffer in peak.buffers]
-    terms.append(constant("CUDA context", "runtime", runtime, "loaded", CONTEXT_SOURCE))
+    terms += runtime_terms(runtime)
     order = {category: i for i, category in enumerate(CATEGORIES)}
     return tuple(sorted((t for t in terms if t.bytes), key=lambda t: (order[t.category], -t.bytes)))
+
+
+def runtime_terms(runtime: int) -> list[Term]:
+    """What a process has on its card outside torch's allocator."""
+    context = min(runtime, CONTEXT_BYTES)
+    return [
+        constant("CUDA context", "runtime", context, "loaded", CONTEXT_SOURCE),
+        constant("NCCL buffers", "runtime", runtime - context, "loaded", NCCL_SOURCE),
+    ]
 
 
 def _gradients_and_states(static: Static, peak: Moment) -> list[Term]:

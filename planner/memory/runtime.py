@@ -6,7 +6,8 @@ Everything here is a stated assumption with its source; CPU runs have none of it
 from dataclasses import dataclass
 
 from planner.memory.band import Band
-from planner.memory.dims import Number, truncated
+from planner.memory.dims import Number, larger, smaller, truncated
+from planner.schema import PlanRequest
 from planner.units import MIB
 
 #: Context, kernels and driver structures of one process outside torch's allocator, with lazy module loading
@@ -19,21 +20,34 @@ CONTEXT_BYTES = 560 * MIB
 CUBLAS_WORKSPACE_BYTES = 4096 * 1024 * 2 + 16 * 1024 * 8
 CUBLAS_WORKSPACE_HOPPER_BYTES = 32 * MIB
 
-#: Reserved over allocated: blocks over 1 MiB are cut from segments rounded to 2 MiB (c10 CUDACachingAllocator), and
-#: segments are left partly used as sizes change. One share for all until it is modelled from sizes and lifetimes.
-FRAGMENTATION_SHARE = 0.04
+#: What the allocator must have over the peak, where it gives cached segments back before it fails: 3.7% in the median
+#: of 130 replays that were given as little as they could finish with (benchmarks/allocator.py's requests, tried by
+#: bisection; 1.7% to 8.7% for half of them). Of traced plans, whose blocks nobody knows, what it reserves.
+NEEDED_SHARE = 0.04
 SEGMENT_BYTES = 2 * MIB
+
+#: Buffers of NCCL's communicator, outside torch's allocator. NCCL 2.21 src/init.cc computeBuffSizes: 4 MiB (simple) +
+#: 4,915,200 (LL128) + 512 KiB (LL) a connection; a channel has one in its ring and one in its tree, and there are 24,
+#: as NCCL prints ("24 coll channels") where A100s are joined by NVLink.
+NCCL_BYTES = (4 * MIB + 4_915_200 + 512 * 1024) * 24 * 2
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceBytes:
-    """The step's tensors as the allocator and the driver see them; arrays where the peak is one."""
+    """The step's tensors as the allocator and the driver see them; numbers, or arrays.
 
-    runtime: int
+    reserved, device: at their highest, as the card lets them. needed: what a run must have, the least slack included.
+    low, high: the band of device; needed_low, needed_high: that of what is needed.
+    """
+
+    runtime: Number
     reserved: Number
     device: Number
     low: Number
     high: Number
+    needed: Number
+    needed_low: Number
+    needed_high: Number
 
 
 #: Families whose forward reshapes the token ids, so that the counted steps see them (profiler/storages.py).
@@ -60,11 +74,35 @@ def cublas_workspace_bytes(compute_capability: float | None) -> int:
     return CUBLAS_WORKSPACE_BYTES
 
 
-def device_bytes(peak_bytes: Number, device: str, band: Band) -> DeviceBytes:
-    """From the peak of tensor bytes to what the device shows, with its band."""
-    if device == "cpu":
-        return DeviceBytes(0, peak_bytes, peak_bytes, *band.ends(peak_bytes))
-    slack = truncated(peak_bytes * FRAGMENTATION_SHARE)
-    reserved = -(-(peak_bytes + slack) // SEGMENT_BYTES) * SEGMENT_BYTES
-    device_total = reserved + CONTEXT_BYTES
-    return DeviceBytes(CONTEXT_BYTES, reserved, device_total, *band.ends(device_total))
+def runtime_bytes(num_gpus: int) -> int:
+    """What a process has on its card outside torch's allocator."""
+    return CONTEXT_BYTES + (NCCL_BYTES if num_gpus > 1 else 0)
+
+
+def device_bytes(
+    peak_bytes: Number, cached_bytes: Number, request: PlanRequest, band: Band, usable_bytes: Number | None = None
+) -> DeviceBytes:
+    """From the peak of tensor bytes to what the device shows, with its band.
+
+    cached_bytes: what the allocator would hold at its highest (reserved.py). usable_bytes: of the card: where the
+    allocator would go beyond it, it gives its cache back and goes on, down to what is needed.
+    """
+    if request.device == "cpu":
+        ends = band.ends(peak_bytes)
+        return DeviceBytes(0, peak_bytes, peak_bytes, *ends, peak_bytes, *ends)
+    runtime = runtime_bytes(request.num_gpus)
+    cached = _segments(larger(peak_bytes, cached_bytes))
+    needed = smaller(_segments(with_slack(peak_bytes)), cached)
+    reserved = cached if usable_bytes is None else smaller(cached, larger(usable_bytes - runtime, needed))
+    device, needs = reserved + runtime, needed + runtime
+    return DeviceBytes(runtime, reserved, device, *band.ends(device), needs, *band.ends(needs))
+
+
+def with_slack(peak_bytes: Number) -> Number:
+    """The peak with the least slack that the allocator does with."""
+    return peak_bytes + truncated(peak_bytes * NEEDED_SHARE)
+
+
+def _segments(num_bytes: Number) -> Number:
+    """Rounded up to what the driver is asked for."""
+    return -(-truncated(num_bytes) // SEGMENT_BYTES) * SEGMENT_BYTES

@@ -6,6 +6,7 @@ from typing import Any
 from planner.answer import Plan, Term, Verdict
 from planner.catalog import find_gpu
 from planner.errors import PlannerError
+from planner.memory.runtime import with_slack
 from planner.runs.calibration import Calibration, CalibrationError, load
 from planner.schema import PlanRequest
 
@@ -42,11 +43,12 @@ def _key(name: str) -> str | None:
 def calibrate_plan(plan: Plan, calibration: Calibration) -> Plan:
     """The plan with its runtime overhead and slack replaced; tensor bytes are as they were."""
     runtime, device = calibration.runtime_bytes, calibration.device_bytes(plan.peak_bytes)
-    scale = device / plan.device_bytes
+    scale, needed = device / plan.device_bytes, min(device, with_slack(plan.peak_bytes) + runtime)
     changes: dict[str, Any] = {
         "runtime_bytes": runtime,
         "reserved_bytes": device - runtime,
         "device_bytes": device,
+        "needed_bytes": needed,
         "low_bytes": max(plan.peak_bytes, round(plan.low_bytes * scale)),
         "high_bytes": round(plan.high_bytes * scale),
         "terms": (*(t for t in plan.terms if t.category != "runtime"), _term(calibration)),
@@ -88,9 +90,10 @@ def _verdict(plan: Plan, changes: dict[str, Any]) -> dict[str, Any]:
     """Fits, tight or not with the new figures; what may leave the card (paged states) is as it was."""
     if plan.usable_bytes is None or plan.headroom_bytes is None:
         return {}
-    paged = plan.device_bytes - (plan.usable_bytes - plan.headroom_bytes)
+    paged = plan.needed_bytes - (plan.usable_bytes - plan.headroom_bytes)
     limit = plan.usable_bytes + paged
-    word: Verdict = "fits" if changes["high_bytes"] <= limit else "does not fit"
-    if word == "does not fit" and changes["low_bytes"] <= limit:
+    needed, (low, high) = changes["needed_bytes"], plan.model_copy(update=changes).needed_band
+    word: Verdict = "fits" if high <= limit else "does not fit"
+    if word == "does not fit" and low <= limit:
         word = "tight"
-    return {"verdict": word, "headroom_bytes": limit - changes["device_bytes"], "oom_probability": None}
+    return {"verdict": word, "headroom_bytes": limit - needed, "oom_probability": None}

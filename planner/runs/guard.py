@@ -56,7 +56,7 @@ def limit_bytes(device: Device, memory_limit_bytes: int | None) -> int:
 
 def needed_bytes(plan: Plan) -> int:
     """What the plan says of the device; on a CPU the process itself comes on top."""
-    return plan.device_bytes + (PROCESS_BYTES if plan.runtime_bytes == 0 else 0)
+    return plan.needed_bytes + (PROCESS_BYTES if plan.runtime_bytes == 0 else 0)
 
 
 def _sliced(request: PlanRequest, plan: Plan) -> Plan:

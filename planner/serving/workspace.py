@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from planner.architecture.blocks import Architecture
 from planner.memory.layers import WITHOUT_SDPA
-from planner.memory.runtime import CONTEXT_BYTES, FRAGMENTATION_SHARE, cublas_workspace_bytes
+from planner.memory.runtime import CONTEXT_BYTES, NEEDED_SHARE, cublas_workspace_bytes
 from planner.serving.answer import ServingTerm
 from planner.serving.cache import LayerState, tokens_kept
 from planner.serving.forward import Forward
@@ -127,9 +127,9 @@ def slack_term(changing_bytes: int) -> ServingTerm:
     return ServingTerm(
         "allocator's slack",
         "runtime",
-        int(changing_bytes * FRAGMENTATION_SHARE),
+        int(changing_bytes * NEEDED_SHARE),
         "share x bytes",
-        {"share": FRAGMENTATION_SHARE, "bytes": changing_bytes},
+        {"share": NEEDED_SHARE, "bytes": changing_bytes},
         "planner/memory/runtime.py; bytes: workspace, and a cache that grows",
         "fitted",
     )

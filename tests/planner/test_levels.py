@@ -76,8 +76,8 @@ def test_gradients_and_states_are_one_group_each() -> None:
 
 def plan_of(terms: list[Term], peak: int) -> Plan:
     zero = dict.fromkeys(
-        "total_params trainable_params reserved_bytes device_bytes low_bytes high_bytes host_bytes disk_bytes "
-        "adapter_bytes runtime_bytes steady_bytes".split(), 0
+        "total_params trainable_params reserved_bytes device_bytes needed_bytes low_bytes high_bytes host_bytes "
+        "disk_bytes adapter_bytes runtime_bytes steady_bytes".split(), 0
     )  # fmt: skip
     live = {f"{c}_bytes": sum(t.bytes for t in terms if t.category == c) for c in CATEGORIES}
     return Plan(

@@ -34,6 +34,7 @@ def judged(verdict: str, needs: float, usable: float, **fields: Any) -> Plan:
     values = {
         "verdict": verdict,
         "device_bytes": int(needs * GIB),
+        "needed_bytes": int(needs * GIB),
         "low_bytes": int(0.9 * needs * GIB),
         "high_bytes": int(1.1 * needs * GIB),
         "usable_bytes": int(usable * GIB),

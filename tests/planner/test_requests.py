@@ -95,6 +95,7 @@ INVALID: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "quantization": ("qlora", NOT_A_SECTION),
     "stack": ("full", word_but("transformers")),
     "device": ("full", word_but("cuda", "cpu")),
+    "expandable_segments": ("full", NOT_A_FLAG),
     "gpu": ("full", st.one_of(OPTIONAL_TEXT, st.text(max_size=20).map(lambda x: f"no-such-card-{x}"))),
     "num_gpus": ("full", count_outside(1, MAX_GPUS)),
     "num_nodes": ("full", count_outside(1, MAX_GPUS)),

@@ -70,6 +70,7 @@ _PLAN: dict[str, Any] = {
     "steady_bytes": 9 * GIB,
     "reserved_bytes": 17 * GIB,
     "device_bytes": 18 * GIB,
+    "needed_bytes": 18 * GIB,
     "peak_phase": "backward_head",
     "low_bytes": 17 * GIB,
     "high_bytes": 20 * GIB,

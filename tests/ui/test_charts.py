@@ -18,7 +18,7 @@ def bars(figure: object) -> list[object]:
 
 
 def test_breakdown_parts_sum_to_what_is_on_the_card(plan: Plan) -> None:
-    assert sum(bar.x[0] for bar in bars(breakdown_figure(plan))) == plan.device_bytes / GIB
+    assert sum(bar.x[0] for bar in bars(breakdown_figure(plan))) == plan.needed_bytes / GIB
 
 
 def test_breakdown_draws_the_cards_line_and_names_it(plan: Plan) -> None:

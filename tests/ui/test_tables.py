@@ -32,8 +32,8 @@ def test_bytes_beyond_64_bits_stay_a_column_of_numbers(make_plan: Callable[..., 
 
 def test_categories_sum_to_the_whole(plan: Plan) -> None:
     frame = category_frame(plan).set_index("part")
-    assert frame.loc["on the card", "bytes"] == plan.device_bytes
-    assert frame.drop("on the card")["bytes"].sum() == plan.device_bytes
+    assert frame.loc["on the card", "bytes"] == plan.needed_bytes
+    assert frame.drop("on the card")["bytes"].sum() == plan.needed_bytes
     assert frame.loc["allocator's slack", "GiB"] == 1.0
 
 

@@ -18,7 +18,7 @@ REQUEST_FLAGS = frozenset(
     --group-size --bnb-4bit-quant-type --bnb-4bit-use-double-quant
     --bnb-4bit-compute-dtype --upcast-unquantized --stack --device --gpu --num-gpus --num-nodes --strategy
     --tensor-parallel-size --pipeline-parallel-size --context-parallel-size --expert-parallel-size
-    --offload-optimizer --offload-params --activation-offloading
+    --offload-optimizer --offload-params --activation-offloading --expandable-segments
     --num-tokens --num-examples --mean-length --num-train-epochs
     --pricing --provider --restart-allowance --purchase-price-usd --host-price-usd --useful-life-years --power-w
     --host-power-w --power-usage-effectiveness --electricity-usd-per-kwh --utilization""".split()
@@ -56,13 +56,13 @@ FLAGS = {
 ON_OFF = frozenset(
     """--gradient-checkpointing --use-reentrant --use-dora --use-rslora --autocast-adapter-dtype --load-in-4bit
     --load-in-8bit --bnb-4bit-use-double-quant --upcast-unquantized --browser --keep --offload-optimizer
-    --offload-params --activation-offloading""".split()
+    --offload-params --activation-offloading --expandable-segments""".split()
 )
 ANSWER_NAMES = frozenset(
     """id schema_version tool_version model method total_params trainable_params weights_bytes gradients_bytes
     optimizer_bytes activations_bytes logits_bytes workspace_bytes runtime_bytes peak_bytes steady_bytes
-    reserved_bytes device_bytes peak_phase low_bytes high_bytes verdict oom_probability headroom_bytes usable_bytes
-    gpu host_bytes disk_bytes adapter_bytes certainty terms timeline
+    reserved_bytes device_bytes needed_bytes peak_phase low_bytes high_bytes verdict oom_probability headroom_bytes
+    usable_bytes gpu host_bytes disk_bytes adapter_bytes certainty terms timeline
     flops_per_step step_seconds step_seconds_low step_seconds_high tokens_per_second mfu hfu
     train_hours train_hours_low train_hours_high energy_kwh cost_usd cost_usd_low cost_usd_high
     usd_per_million_tokens price notes""".split()
@@ -70,7 +70,7 @@ ANSWER_NAMES = frozenset(
 REQUEST_NAMES = frozenset(
     """id model method dtype mixed_precision per_device_train_batch_size max_length gradient_accumulation_steps
     padding gradient_checkpointing gradient_checkpointing_kwargs attn_implementation optim loss lora prompt quantization
-    stack device gpu num_gpus num_nodes parallelism dataset pricing""".split()
+    stack device gpu expandable_segments num_gpus num_nodes parallelism dataset pricing""".split()
 )
 
 
@@ -156,6 +156,7 @@ def test_the_request_schema_states_the_defaults_of_the_contract() -> None:
         "stack": "transformers",
         "device": "cuda",
         "gpu": None,
+        "expandable_segments": False,
         "num_gpus": 1,
         "num_nodes": 1,
         "parallelism": {

@@ -76,6 +76,7 @@ def test_terms_are_positive_and_figures_are_in_order(request: Fields) -> None:
     answer = answered(request)
     assert all(term.bytes > 0 and term.name and term.formula and term.source for term in answer.terms)
     assert 0 < answer.weights_bytes <= answer.peak_bytes <= answer.reserved_bytes <= answer.device_bytes
+    assert answer.peak_bytes <= answer.needed_bytes <= answer.device_bytes
     assert answer.low_bytes <= answer.device_bytes <= answer.high_bytes
     assert answer.steady_bytes <= answer.peak_bytes
     assert 0 < answer.trainable_params <= answer.total_params

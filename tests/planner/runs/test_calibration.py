@@ -48,7 +48,7 @@ def test_an_accelerator_is_measured_part_by_part() -> None:
     plan = calibrate_plan(estimate(request(device="cuda", gpu="t4")), found)
     assert choose(request(device="cuda", gpu="t4"), [found]) == found
     assert plan.device_bytes == round(plan.peak_bytes * 1.25) + 500 * MIB
-    assert plan.headroom_bytes is not None and plan.usable_bytes == plan.headroom_bytes + plan.device_bytes
+    assert plan.headroom_bytes is not None and plan.usable_bytes == plan.headroom_bytes + plan.needed_bytes
     with pytest.raises(CalibrationError, match="no calibration of l4"):
         choose(request(device="cuda", gpu="l4"), [found])
 
