@@ -23,6 +23,7 @@ class PricingSettings(BaseModel):
     provider: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
         None, description="null: the cheapest"
     )
+    usd_per_gpu_hour: Usd | None = Field(None, description="your own price of a rented card, before any list's")
     restart_allowance: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = Field(
         None, description="share of spot hours lost to interruptions and restarts"
     )
@@ -43,4 +44,6 @@ class PricingSettings(BaseModel):
     def _only_what_is_read(self) -> "PricingSettings":
         if self.restart_allowance is not None and self.kind != "spot":
             raise ValueError(f"pricing: restart_allowance with {self.kind!r}: only 'spot' instances are taken away")
+        if self.usd_per_gpu_hour is not None and (self.kind == "owned" or self.provider is not None):
+            raise ValueError("pricing: usd_per_gpu_hour is a rented card's own price: leave provider out, and 'owned'")
         return self

@@ -172,7 +172,7 @@ class PlanRequest(_Frozen):
         "transformers", description="a stack, or one version of it (trl@1.16): sets the fields that are left open"
     )
     device: Literal["cuda", "cpu"] = "cuda"
-    gpu: str | None = Field(None, description="key or alias of the catalogue")
+    gpu: str | None = Field(None, description="key or alias of the catalogue, or own:usable_gib=...")
     expandable_segments: bool = Field(
         False, description="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: the allocator's segments grow in place"
     )

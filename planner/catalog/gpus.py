@@ -3,6 +3,7 @@
 from functools import cache
 
 from planner.catalog.names import closest, gpu_spelling, shown
+from planner.catalog.own_gpu import is_own, own_gpu
 from planner.catalog.rows.gpu import GpuRow
 from planner.catalog.tables import read_table
 from planner.errors import UnknownGpuError
@@ -11,10 +12,12 @@ _TABLE = "gpus.csv"
 
 
 def find_gpu(name: str) -> GpuRow:
-    """The card of this key or alias, whatever its case, separators and vendor's words.
+    """The card of this key or alias, whatever its case, separators and vendor's words; or one that is spelled out.
 
     Raises UnknownGpuError with one line that names the closest cards.
     """
+    if is_own(name):
+        return own_gpu(name)
     number = _spellings().get(gpu_spelling(name))
     if number is None:
         raise UnknownGpuError(_unknown(name), "gpu")

@@ -7,7 +7,7 @@ from planner.answer import Price
 from planner.catalog import GpuRow
 from planner.cost.owned import owned_price, ownership
 from planner.cost.power import given_or_default, power_of
-from planner.cost.rent import HOURS_PER_MONTH, rented_price
+from planner.cost.rent import HOURS_PER_MONTH, own_price, rented_price
 from planner.pricing import PricingSettings
 from planner.schema import PlanRequest
 
@@ -65,6 +65,8 @@ def rate_of(request: PlanRequest, gpu: GpuRow, num_gpus: int | None = None, num_
 
 
 def _price(gpu: GpuRow, num_gpus: int, num_nodes: int, pricing: PricingSettings) -> Price | str:
+    if pricing.usd_per_gpu_hour is not None and pricing.kind != "owned":
+        return own_price(pricing.usd_per_gpu_hour, num_gpus, num_nodes, pricing.kind)
     if pricing.kind != "owned":
         return rented_price(gpu, num_gpus, num_nodes, pricing.kind, pricing.provider)
     terms = ownership(gpu, num_gpus, num_nodes, pricing)

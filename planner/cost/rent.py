@@ -34,6 +34,22 @@ def rented_price(
     )
 
 
+def own_price(usd_per_gpu_hour: float, num_gpus: int, num_nodes: int, pricing: Pricing) -> Price:
+    """The price that the request itself gives."""
+    return Price(
+        provider="your own price",
+        instance="",
+        region="",
+        pricing=pricing,
+        usd_per_hour=usd_per_gpu_hour * num_gpus,
+        gpus=num_gpus,
+        instances=num_nodes,
+        as_of=None,
+        date_confidence="undated",
+        source="given in the request",
+    )
+
+
 def _note(row: PriceRow, cards_per_node: int) -> str:
     extra = row.gpus_per_instance - cards_per_node
     more = f"{row.gpus_per_instance} cards are paid for, {cards_per_node} are used" if extra else ""

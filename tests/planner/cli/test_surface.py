@@ -20,7 +20,8 @@ REQUEST_FLAGS = frozenset(
     --tensor-parallel-size --pipeline-parallel-size --context-parallel-size --expert-parallel-size
     --offload-optimizer --offload-params --activation-offloading --expandable-segments
     --num-tokens --num-examples --mean-length --num-train-epochs
-    --pricing --provider --restart-allowance --purchase-price-usd --host-price-usd --useful-life-years --power-w
+    --pricing --provider --usd-per-gpu-hour --restart-allowance --purchase-price-usd
+    --host-price-usd --useful-life-years --power-w
     --host-power-w --power-usage-effectiveness --electricity-usd-per-kwh --utilization""".split()
 )
 FLAGS = {
