@@ -1,6 +1,6 @@
 """One model by one method on a number of cards, planned over many lengths and batches at once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -95,8 +95,6 @@ def _tensors(request: PlanRequest, cells: Cells) -> Tensors:
     parts = [tensors(request, part.batches, part.lengths) for part in stretches]
     if len(parts) == 1:
         return parts[0]
-    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+    arrays = [field.name for field in fields(Tensors) if isinstance(getattr(parts[0], field.name), np.ndarray)]
+    joined: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
     return replace(parts[0], **joined)
-
-
-_ARRAYS = ("batches", "lengths", "peak_bytes", "paged_bytes", "offloaded_bytes")

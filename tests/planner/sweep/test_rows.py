@@ -4,6 +4,7 @@ import pytest
 
 from planner.estimate import estimate
 from planner.schema import parse_request
+from planner.sweep import planned
 from planner.sweep import rows as rows_module
 from planner.sweep.columns import COLUMNS
 from planner.units import GIB, MIB
@@ -69,6 +70,9 @@ def test_rows_come_in_the_order_of_the_axes(monkeypatch: pytest.MonkeyPatch) -> 
         for length in (256, 512)
         for batch in (1, 2)
     ]
+    everything = rows(table)
+    monkeypatch.setattr(planned, "_CELLS", 2)
+    assert rows(table) == everything
     monkeypatch.setattr(rows_module, "BLOCK_ROWS", 4)
     assert sorted(tuple(row[name] for name in names) for row in rows(table)) == sorted(whole)
 
