@@ -15,6 +15,12 @@ st.navigation(
             default=True,
         ),
         st.Page(
+            "ui/pages/cost.py",
+            title="Cost",
+            icon=":material/payments:",
+            help="Hours and USD of a run: rented, spot, reserved or owned; every price with its date.",
+        ),
+        st.Page(
             "ui/pages/compare.py",
             title="Compare",
             icon=":material/compare:",

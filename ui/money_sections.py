@@ -1,5 +1,7 @@
 """Time and money on the Fit page; nothing where the plan has none."""
 
+from datetime import date
+
 import streamlit as st
 
 from planner.answer import Plan
@@ -18,7 +20,7 @@ def time_and_money(plan: Plan) -> None:
         with st.grid(4, min_column_width=150):
             for label, value, band in figures:
                 st.metric(label, value, band, delta_color="off", delta_arrow="off", border=True, height="stretch")
-    said = [words.price_line(plan.price) if plan.price else None, words.utilization(plan)]
+    said = [words.price_line(plan.price, date.today()) if plan.price else None, words.utilization(plan)]
     if any(said):
         st.caption(". ".join(text.as_sentence(line) for line in said if line) + ".")
 

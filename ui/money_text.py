@@ -1,6 +1,9 @@
 """Hours and USD in words: how an answer's time and money are written."""
 
+from datetime import date
+
 from planner.answer import Plan, Price
+from planner.cost.age import age_text
 
 _PRICING = {"on_demand": "on demand", "spot": "spot", "reserved": "reserved by the month", "owned": "owned"}
 
@@ -33,13 +36,16 @@ def rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def price_line(price: Price) -> str:
-    """What an hour costs, of whom, of what day."""
-    day = f"as of {price.as_of:%Y-%m-%d}" if price.as_of else "without a date"
-    old = ", an old price" if price.date_confidence == "old" else ""
+def price_line(price: Price, today: date) -> str:
+    """What an hour costs, of whom, of what day and from where; old and undated prices are marked."""
     where = ", ".join(filter(None, (price.provider, price.instance, price.region)))
     cards = f"{price.gpus:,} GPU{'s' if price.gpus > 1 else ''}"
-    return f"{usd(price.usd_per_hour)} an hour for {cards}, {_PRICING[price.pricing]}, {where}; {day}{old}"
+    dated = f"price of {age_text(price.as_of, price.date_confidence, today)}" if price.as_of else "price with no date"
+    if price.as_of is None and price.pricing == "owned":
+        dated = "your own price"
+    link = f"[source]({price.source})" if price.source.startswith("https://") else price.source
+    note = f"; {price.note}" if price.note else ""
+    return f"{usd(price.usd_per_hour)} an hour for {cards}, {_PRICING[price.pricing]}, {where}; {dated}, {link}{note}"
 
 
 def utilization(plan: Plan) -> str | None:

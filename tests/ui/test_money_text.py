@@ -1,6 +1,7 @@
 """Hours and USD in words, and the part of the Fit page that shows them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -40,8 +41,15 @@ def test_money_has_cents_where_they_matter(value: float, said: str) -> None:
 
 
 def test_a_price_says_what_it_is_for_and_how_old_it_is() -> None:
-    said = words.price_line(PRICE)
-    assert said == "12.50 USD an hour for 8 GPUs, spot, aws, p5.48xlarge, us-east-1; as of 2026-07-20"
+    words_of_it = "12.50 USD an hour for 8 GPUs, spot, aws, p5.48xlarge, us-east-1; price of 2026-07-20"
+    assert words.price_line(PRICE, date(2026, 8, 1)) == f"{words_of_it}, [source](https://example.com)"
+    assert (
+        words.price_line(PRICE, date(2027, 8, 1)) == f"{words_of_it}, over 90 days old, [source](https://example.com)"
+    )
+    undated = replace(PRICE, as_of=None, date_confidence="undated", note="by the card")
+    assert words.price_line(undated, date(2026, 8, 1)).endswith(
+        "; price with no date, [source](https://example.com); by the card"
+    )
 
 
 SECTION = """
