@@ -39,7 +39,7 @@ def answer(request: PlanRequest, plan: Plan, today: date) -> None:
     card = find_gpu(plan.gpu).name if plan.gpu else None
     asked = (text.question(request, plan, card), cost_text.trained_on(request))
     st.markdown(f"{'; '.join(filter(None, asked))}: estimated, with the 90% band under each figure.")
-    with st.grid(4, min_column_width=150):
+    with st.grid(4, min_column_width=185):
         for label, value, band in _figures(plan):
             st.metric(label, value, band, delta_color="off", delta_arrow="off", border=True, height="stretch")
     if plan.price is not None:
@@ -54,7 +54,7 @@ def _figures(plan: Plan) -> list[tuple[str, str, str | None]]:
         figures.append(("It costs", words.usd(plan.cost_usd), _band(plan, "cost_usd")))
     if plan.usd_per_million_tokens is not None:
         figures.append(("A million tokens", words.usd(plan.usd_per_million_tokens), None))
-    if plan.price is not None:
+    if plan.price is not None and plan.cost_usd is None:
         figures.append(("An hour", words.usd(plan.price.usd_per_hour), None))
     if plan.energy_kwh is not None:
         figures.append(("Energy", f"{plan.energy_kwh:,.3g} kWh", None))
