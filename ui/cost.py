@@ -28,11 +28,11 @@ class Option:
 def options(request: PlanRequest, plan_of: PlanOf) -> tuple[list[Option], list[str]]:
     """The question on every card with a price: those that fit first, the cheapest first; and cards without one.
 
-    Owned cards are held against renting on demand: the price of one card says nothing about another.
+    Owned cards and an own price are held against renting by the list: the price of one card says nothing about others.
     """
-    rented = request
-    if request.pricing is not None and request.pricing.kind == "owned":
-        rented = request.model_copy(update={"pricing": None})
+    pricing = request.pricing or PricingSettings()
+    is_own = pricing.kind == "owned" or pricing.usd_per_gpu_hour is not None
+    rented = request.model_copy(update={"pricing": None}) if is_own else request
     found: list[Option] = []
     unpriced: list[str] = []
     for gpu in list_gpus():

@@ -41,7 +41,7 @@ def price_line(price: Price, today: date) -> str:
     where = ", ".join(filter(None, (price.provider, price.instance, price.region)))
     cards = f"{price.gpus:,} GPU{'s' if price.gpus > 1 else ''}"
     dated = f"price of {age_text(price.as_of, price.date_confidence, today)}" if price.as_of else "price with no date"
-    if price.as_of is None and price.pricing == "owned":
+    if price.source.endswith("the request"):
         dated = "your own price"
     link = f"[source]({price.source})" if price.source.startswith("https://") else price.source
     note = f"; {price.note}" if price.note else ""

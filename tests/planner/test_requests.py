@@ -154,6 +154,7 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "pricing": {
         "kind": word_but("on_demand", "spot", "reserved", "owned"),
         "provider": st.sampled_from(("", "x" * 101, 5, [], {})),
+        "usd_per_gpu_hour": number_outside(0, 10**12),
         "restart_allowance": number_outside(0, 0.999),
         "purchase_price_usd": number_outside(0, 10**12),
         "host_price_usd": number_outside(0, 10**12),

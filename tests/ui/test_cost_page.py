@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from planner.answer import Plan
-from planner.catalog import find_gpu, list_gpus
+from planner.catalog import find_gpu, list_gpus, list_prices
 from planner.cost.break_even import BreakEven
 from planner.cost.fields import Speed, money_fields
 from planner.cost.hpo import Search, SearchCost
@@ -109,10 +109,11 @@ def test_cards_that_fit_come_first_and_the_cheapest_of_them_leads() -> None:
     assert best is found[0] and "rtx-2080-ti" in unpriced
 
 
-def test_owned_cards_are_held_against_renting_the_others() -> None:
-    owned = {"kind": "owned", "purchase_price_usd": 1}
-    found, _ = cost.options(asked(pricing=owned), timed)
-    assert {option.plan.price.pricing for option in found if option.plan.price} == {"on_demand"}
+@pytest.mark.parametrize("own", [{"kind": "owned", "purchase_price_usd": 1}, {"usd_per_gpu_hour": 0.001}], ids=str)
+def test_the_price_of_ones_own_cards_is_not_taken_for_others(own: dict[str, object]) -> None:
+    found, _ = cost.options(asked(pricing=own), timed)
+    listed = {row.provider for row in list_prices()}
+    assert found and {option.plan.price.provider for option in found if option.plan.price} <= listed
 
 
 def test_the_table_has_a_row_a_card() -> None:
