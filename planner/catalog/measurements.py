@@ -3,6 +3,7 @@
 from functools import cache
 
 from planner.catalog.rows.measurement import ExplanationRow, FrameworkRow, MeasurementRow, OwnRow
+from planner.catalog.rows.speed import SpeedRow
 from planner.catalog.tables import read_table
 
 _FOLDER = "measurements"
@@ -18,6 +19,12 @@ def list_own_runs() -> list[OwnRow]:
     """Every training run that this project measured on a CPU."""
     table = read_table(f"{_FOLDER}/own.csv")
     return [table.validated(number, OwnRow) for number in range(len(table.rows))]
+
+
+def list_speeds() -> list[SpeedRow]:
+    """Every published training speed, in the order of the file."""
+    table = read_table(f"{_FOLDER}/speeds.csv")
+    return [table.validated(number, SpeedRow) for number in range(len(table.rows))]
 
 
 @cache

@@ -35,7 +35,14 @@ class GpuRow(Row):
     fp8_dense_tflops: PositiveFloat | None = None
     compute_source: str = ""
     compute_note: str = ""
+    bf16_achieved_tflops: PositiveFloat | None = Field(None, description="best bf16 GEMM that was measured")
     interconnect: str = ""
+    peer_gb_s: PositiveFloat | None = Field(None, description="one way, from one card to the others of its node")
+    host_gb_s: PositiveFloat | None = Field(None, description="one way, between a card and its host's memory")
+    network_gb_s: PositiveFloat | None = Field(
+        None, description="one way, a card's share of its node's network, in the vendor's own servers"
+    )
+    link_source: str = Field("", description="for the achieved rate and the three links")
     tdp_w: PositiveFloat | None = Field(None, description="power cap, not measured draw")
     launch_msrp_usd: PositiveFloat | None = None
     msrp_source: str = ""

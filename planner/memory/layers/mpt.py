@@ -1,7 +1,8 @@
 """MPT (transformers 5.23 models/mpt): ALiBi in float32, eager attention only, norms and linears without biases.
 
 Models of llm-foundry's own config (no_bias=false) have biases, and learned positions instead of ALiBi: transformers'
-class builds neither, so these are modelled (exceeds_transformers).
+class builds neither, so these are modelled (exceeds_transformers). With flash_attention_2 so is llm-foundry's own
+attention, one kernel that is told of causal order and ALiBi's slopes: transformers' class has none.
 """
 
 from planner.memory import head, ops
@@ -27,7 +28,7 @@ from planner.memory.layernorm_modules import (
     position_embedding,
 )
 from planner.memory.live import Shape
-from planner.memory.modules import Context, linear
+from planner.memory.modules import Context, linear, sdpa_attention
 
 TOKENS: Shape = ("B", "S", "hidden")
 HEADS: Shape = ("B", "heads", "S", "head_dim")
@@ -36,7 +37,9 @@ SCORES: Shape = ("B", "heads", "S", "S")
 
 def layer(c: Context, hidden_states: Value) -> Value:
     """MptBlock.forward; all of its dropout has attention's probability."""
-    given = hidden_states = holds_returned_weights(c, hidden_states, SCORES, value_dtype(c))
+    given = hidden_states
+    if not fused(c):
+        given = hidden_states = holds_returned_weights(c, hidden_states, SCORES, value_dtype(c))
     layernorm_output = layer_norm(c, hidden_states, "norm_1")
     residual = hidden_states
     attn_outputs, attn_weights = attention(c, layernorm_output)
@@ -50,13 +53,18 @@ def layer(c: Context, hidden_states: Value) -> Value:
     return output
 
 
+def fused(c: Context) -> bool:
+    """Whether llm-foundry's attention runs, in one kernel."""
+    return c.structure.attention == "flash_attention_2"
+
+
 def value_dtype(c: Context) -> str:
     """What the fused projection returns: autocast's dtype, unless bitsandbytes casts it back to its input's."""
     autocast = None if "attn.Wqkv" in c.structure.quantized else c.tape.autocast
     return autocast or c.hidden_dtype
 
 
-def attention(c: Context, hidden_states: Value) -> tuple[Value, Value]:
+def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
     """MptAttention.forward."""
     t = c.tape
     mixed_qkv = linear(c, hidden_states, "attn.Wqkv", (3, *HIDDEN), HIDDEN)
@@ -64,6 +72,9 @@ def attention(c: Context, hidden_states: Value) -> tuple[Value, Value]:
     query_states = split_heads(c, query_states, HEADS)
     key_states = split_heads(c, key_states, HEADS, unrotated_key=True)
     value_states = split_heads(c, value_states, HEADS)
+    if fused(c):
+        context_states = sdpa_attention(c, query_states, key_states, value_states, grouped=False)
+        return linear(c, ops.view(t, context_states, TOKENS), "attn.out_proj", HIDDEN, HIDDEN), None
     attention_scores = ops.scale(t, matmul(c, query_states, transposed(t, key_states), SCORES, "scores"))
     if c.structure.block.position == "alibi":
         attention_scores = ops.add_constant(t, attention_scores, "scores and alibi", "float32")
@@ -103,6 +114,9 @@ def embed(c: Context) -> Value:
         position_ids = t.allocate(("S",), "int64", "position ids")
         c.forward_only.append(position_ids)
         hidden_states = add_positions(t, inputs_embeds, position_embedding(c, "wpe.weight", position_ids))
+    if fused(c):
+        c.model_locals.append(inputs_embeds)
+        return hidden_states
     made = t.allocate(("B", "S", "S"), c.hidden_dtype, "attention mask")
     c.tables.append(t.allocate(("B", "S", "S"), "bool", "attention mask"))  # masked_fill saves it
     del made

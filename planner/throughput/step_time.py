@@ -1,0 +1,202 @@
+"""The time of one optimizer step: micro-batches on the card or waiting for the host, exchange, update.
+
+Everything is arithmetic on numbers or arrays: batch and length may be arrays, and so may a card's rates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planner.memory.dims import Number, larger
+from planner.memory.model_parallel import device_length
+from planner.memory.work import Work
+from planner.parallelism import DEEPSPEED, data_parallel_size
+from planner.prepare import Prepared
+from planner.schema import PlanRequest
+from planner.throughput.answer import Part, StepTime
+from planner.throughput.band import speed_band
+from planner.throughput.constants import Constants, constants
+from planner.throughput.exchange import Exchange, exchange_of, model_parallel_seconds, ring_seconds
+from planner.throughput.load import Load, load_of
+from planner.throughput.offload import offload_seconds
+from planner.throughput.optimizer_step import Update, update_of
+from planner.throughput.rates import Rates
+
+_ROOFLINE = "roofline (Williams et al. 2009), its terms added"
+_FITTED = "data/throughput/constants.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A step put to the clock, apart from cards: its load, what devices exchange, its update.
+
+    batch, length: numbers or arrays. handled: parameters that DeepSpeed's Python handles in a micro-batch.
+    offloaded_bytes: what a micro-batch keeps on the host; paged_bytes: optimizer states that leave the card.
+    """
+
+    request: PlanRequest
+    prepared: Prepared
+    batch: Number
+    length: Number
+    load: Load
+    exchange: Exchange
+    update: Update
+    handled: int
+    offloaded_bytes: Number = 0
+    paged_bytes: Number = 0
+
+    @property
+    def device_tokens(self) -> Number:
+        """Tokens of a micro-batch that one device works on."""
+        return self.batch * device_length(self.request, self.length)
+
+    @property
+    def step_tokens(self) -> Number:
+        """Tokens of a step on all devices."""
+        devices = data_parallel_size(self.request)
+        return self.batch * self.length * self.request.gradient_accumulation_steps * devices
+
+
+def ask(
+    request: PlanRequest,
+    prepared: Prepared,
+    works: Sequence[Work],
+    batch: Number,
+    length: Number,
+    c: Constants | None = None,
+) -> Asked:
+    """The step of a request whose micro-batches do these works, at a batch and length or arrays of them."""
+    return Asked(
+        request,
+        prepared,
+        batch,
+        length,
+        load_of(works, c or constants()),
+        exchange_of(request, prepared),
+        update_of(request, prepared.static),
+        _handled(request, prepared),
+    )
+
+
+def step_time(asked: Asked, rates: Rates, c: Constants | None = None) -> StepTime:
+    """The time of a step on cards of these rates."""
+    c = c or constants()
+    request, load = asked.request, asked.load
+    parts = tuple(_parts(asked, rates, c))
+    seconds = sum(part.seconds for part in parts)
+    micro_batches = request.gradient_accumulation_steps * request.num_gpus
+    micro_batches //= request.parallelism.pipeline_parallel_size
+    flops, again = load.flops * micro_batches, load.recomputed_flops * micro_batches
+    possible = rates.peak_flops * request.num_gpus * seconds
+    low, high = speed_band(request, seconds)
+    return StepTime(
+        low_seconds=low,
+        expected_seconds=seconds,
+        high_seconds=high,
+        parts=parts,
+        tokens_per_second=asked.step_tokens / seconds,
+        flops=flops,
+        mfu=(flops - again) / possible,
+        hfu=flops / possible,
+    )
+
+
+_NAMES = {
+    "matmul": "matrix products",
+    "attention": "attention",
+    "elementwise": "elementwise operations",
+    "norm": "norms",
+    "softmax": "softmax",
+    "embedding": "embeddings",
+    "loss": "loss",
+    "dequantize": "dequantization",
+}
+
+
+def _parts(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
+    """All parts of a step; a micro-batch's as often as there are micro-batches."""
+    request, times = asked.request, asked.request.gradient_accumulation_steps
+    stages = request.parallelism.pipeline_parallel_size
+    parts = [_kind_part(asked, kind, rates, c) for kind in asked.load.kinds]
+    calls = asked.load.calls / stages
+    on_card = sum(part.seconds for part in parts) / times + calls * c.kernel_seconds
+    micro = larger(on_card, calls * c.launch_seconds + asked.handled * c.deepspeed_seconds)
+    fill = (stages - 1) * micro
+    return [
+        *parts,
+        Part("kernel starts", times * calls * c.kernel_seconds, "calls x kernel_seconds", _FITTED),
+        Part("waiting for the host", times * (micro - on_card), "max(0, calls x launch_seconds - card)", _FITTED),
+        *([Part("pipeline bubble", fill, "(stages - 1) x micro-batch", "Narayanan et al. 2021, 2.2.1")] * (stages > 1)),
+        *_exchanges(asked, micro, rates, c),
+        *_update(asked, rates, c),
+        *offload_seconds(request, asked.prepared, asked.offloaded_bytes, asked.paged_bytes, rates, c),
+        Part("host, each step", c.step_seconds, "step_seconds", _FITTED),
+    ]
+
+
+def _kind_part(asked: Asked, kind: str, rates: Rates, c: Constants) -> Part:
+    request, one = asked.request, asked.load.kinds[kind]
+    times = request.gradient_accumulation_steps / request.parallelism.pipeline_parallel_size
+    seconds: Number = one.bytes / (rates.memory_bytes * _bytes_share(asked, kind, c))
+    for dtype, flops in one.flops.items():
+        seconds = seconds + flops / _rate(asked, kind, dtype, rates, c)
+    formula = "operations / rate + bytes / bandwidth" if one.flops else "bytes / bandwidth"
+    return Part(_NAMES[kind], times * seconds, formula, _ROOFLINE)
+
+
+def _bytes_share(asked: Asked, kind: str, c: Constants) -> float:
+    """Of memory bandwidth, over the bytes that a kind's kernels would move one by one."""
+    quantization = asked.request.quantization_settings
+    if kind == "dequantize" and quantization is not None:
+        return c.dequantize_share if quantization.kind.startswith("bnb") else c.unpack_share
+    return c.stream_share / c.traffic_share if kind in ("elementwise", "norm", "softmax") else c.stream_share
+
+
+def _rate(asked: Asked, kind: str, dtype: str, rates: Rates, c: Constants) -> Number:
+    """Operations a second of a kind's kernels."""
+    if kind == "matmul":
+        return getattr(rates, f"{dtype}_flops")
+    in_triton = asked.prepared.model.architecture.model_type == "mpt"
+    return getattr(rates, f"attention_{dtype}_flops") * (c.triton_attention_share if in_triton else 1)
+
+
+def _handled(request: PlanRequest, prepared: Prepared) -> int:
+    """Parameters that DeepSpeed's Python handles in a micro-batch: gradients once, in stage 3 weights each pass."""
+    if request.parallelism.strategy not in DEEPSPEED:
+        return 0
+    items = [item for item in prepared.static.items if item.role != "buffer"]
+    gradients = sum(item.count for item in items if item.has_gradient)
+    if request.parallelism.strategy != "zero3":
+        return gradients
+    passes = 3 if request.gradient_checkpointing else 2
+    return gradients + passes * sum(item.count for item in items)
+
+
+def _exchanges(asked: Asked, micro: Number, rates: Rates, c: Constants) -> list[Part]:
+    request, exchange, parts = asked.request, asked.exchange, []
+    times, p = request.gradient_accumulation_steps, request.parallelism
+    rings = "max(compute, exchange) + (1 - overlap) x min - compute"
+    if exchange.micro_batch_bytes:
+        seconds = ring_seconds(exchange.micro_batch_bytes, exchange.micro_batch_calls, request, rates, c)
+        parts.append(Part("exchange of weights and gradients", times * _exposed(seconds, micro, c), rings, _FITTED))
+    if exchange.step_bytes:
+        seconds = ring_seconds(exchange.step_bytes, exchange.step_calls, request, rates, c)
+        beside = micro * (2 / 3 if p.strategy == "ddp" else 0)
+        parts.append(Part("exchange at the step's end", _exposed(seconds, beside, c), rings, _FITTED))
+    if p.model_parallel_size > 1 or p.expert_parallel_size > 1:
+        waited = model_parallel_seconds(request, asked.prepared, asked.device_tokens, rates, c)
+        parts.append(Part("exchange of activations", times * waited, "bytes / link", "Shoeybi et al. 2019, section 3"))
+    return parts
+
+
+def _exposed(exchange: Number, compute: Number, c: Constants) -> Number:
+    """Seconds that an exchange adds to the compute beside it."""
+    longer = larger(exchange, compute)
+    return longer + (1 - c.overlap_share) * (exchange + compute - longer) - compute
+
+
+def _update(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
+    if asked.request.parallelism.offload_optimizer:
+        return []
+    on_card = asked.update.bytes / (rates.memory_bytes * c.stream_share)
+    seconds = larger(on_card, asked.update.calls * c.launch_seconds)
+    return [Part("optimizer step", seconds, "bytes / bandwidth, or its calls", "planner/throughput/optimizer_step.py")]

@@ -1,0 +1,45 @@
+"""From a request and a card to the time of its step."""
+
+from dataclasses import replace
+
+from planner.catalog.rows.gpu import GpuRow
+from planner.memory.dims import Number
+from planner.memory.work import Work, step_work
+from planner.prepare import prepare
+from planner.schema import PlanRequest
+from planner.throughput.answer import StepTime
+from planner.throughput.constants import Constants, constants
+from planner.throughput.rates import rates_of
+from planner.throughput.reading import as_run
+from planner.throughput.step_time import Asked, ask, step_time
+
+
+def asked_and_works(request: PlanRequest, c: Constants | None = None) -> tuple[Asked, tuple[Work, ...]]:
+    """The request's step, as it is run, put to the clock; and the kernels of a micro-batch.
+
+    Raises PlannerError where the request cannot be planned.
+    """
+    stacked, prepared = prepare(as_run(request))
+    request = stacked.request
+    batch, length = request.per_device_train_batch_size, request.max_length + request.virtual_tokens
+    works = step_work(prepared, request, batch, length)
+    return ask(request, prepared, works, batch, length, c), works
+
+
+def step_time_of(
+    request: PlanRequest,
+    gpu: GpuRow,
+    offloaded_bytes: Number = 0,
+    paged_bytes: Number = 0,
+    c: Constants | None = None,
+) -> StepTime:
+    """The time of a request's step on its cards; bytes as in `Asked`.
+
+    Raises PlannerError where the request cannot be planned, or a rate of the card was not seen.
+    """
+    c = c or constants()
+    rates = rates_of(gpu, c)
+    asked, _ = asked_and_works(request, c)
+    if offloaded_bytes or paged_bytes:
+        asked = replace(asked, offloaded_bytes=offloaded_bytes, paged_bytes=paged_bytes)
+    return step_time(asked, rates, c)
