@@ -8,7 +8,7 @@ from planner import __version__
 from planner.answer import CATEGORIES, Certainty, Plan, Verdict
 from planner.catalog import find_gpu
 from planner.catalog.rows.gpu import GpuRow
-from planner.cost.fields import money_fields
+from planner.cost.fields import Speed, money_fields
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
 from planner.memory.dims import Number
@@ -27,6 +27,8 @@ from planner.methods.targets import adapts_a_router_that_fails
 from planner.prepare import Prepared, prepare
 from planner.resolve import Model, check
 from planner.schema import SCHEMA_VERSION, PlanRequest
+from planner.throughput.answer import StepTime
+from planner.throughput.fields import time_fields
 from planner.units import format_count, format_gib
 
 
@@ -49,6 +51,7 @@ class Memory:
     gpu: GpuRow | None
     host: int
     prepared: Prepared
+    offloaded: int
 
 
 def certainty_of(request: PlanRequest, prepared: Prepared, static: Static) -> Certainty:
@@ -133,6 +136,7 @@ def compute_memory(request: PlanRequest) -> Memory:
         gpu,
         static.host_bytes + own_step.on_host,
         prepared,
+        on_host,
     )
 
 
@@ -180,9 +184,24 @@ def estimate(request: PlanRequest) -> Plan:
     trained = trained_bytes(static.items)
     values |= disk_and_host(memory.model.architecture.num_params, trained, whole.total, states.paged)
     values["host_bytes"] += _on_host(memory)
-    money, said = money_fields(request, memory.gpu, None)
-    values["notes"] = (*_notes(request, memory), *said)
-    return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged) | money))
+    time, timed, doubts = time_fields(request, memory.gpu, memory.offloaded, _paged_out(memory))
+    money, said = money_fields(request, memory.gpu, speed_of(time) if time else None)
+    values["notes"] = (*_notes(request, memory), *doubts, *said)
+    return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged) | timed | money))
+
+
+def speed_of(time: StepTime) -> Speed:
+    """Tokens a second of all devices, with the band's ends."""
+    tokens = time.tokens_per_second * time.expected_seconds
+    return Speed(time.tokens_per_second, slow=tokens / time.high_seconds, fast=tokens / time.low_seconds)
+
+
+def _paged_out(memory: Memory) -> int:
+    """Paged optimizer states that do not fit on the card."""
+    if memory.gpu is None:
+        return 0
+    over: int = memory.device.device - memory.gpu.usable_bytes
+    return min(memory.static.states.paged, max(over, 0))
 
 
 def total_params(items: Iterable[Item]) -> int:

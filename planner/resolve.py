@@ -58,7 +58,12 @@ _POSITION_OFFSETS = {"opt": 2, "roberta": 2}
 
 
 def learned_positions(architecture: Architecture) -> int | None:
-    """Tokens that a table of learned positions has room for; None for models without one (rotary, alibi ...)."""
+    """Tokens that a table of learned positions has room for; None for models without one (rotary, alibi ...).
+
+    None too where a run sets it: llm-foundry makes MPT's table as long as its sequences (max_seq_len of its configs).
+    """
+    if architecture.model_type == "mpt":
+        return None
     tables = [
         t for t in architecture.tensors if t.role == "position" and "vision" not in t.name and "visual" not in t.name
     ]

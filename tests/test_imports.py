@@ -18,6 +18,7 @@ LAYERS = (
     {"resolve", "stacks"},
     {"memory"},
     {"prepare"},
+    {"throughput"},
     {"estimate"},
     {
         "grid",

@@ -19,9 +19,9 @@ from planner.errors import PlannerError
 from planner.evidence.speed_request import speed_request_of
 from planner.memory.work import Work
 from planner.throughput.constants import Constants
+from planner.throughput.load import load_of
 from planner.throughput.rates import rates_of
 from planner.throughput.step_time import Asked, step_time
-from planner.throughput.load import load_of
 from planner.throughput.timed import asked_and_works
 
 #: |log(predicted / measured)| above which a row pulls no harder.
@@ -73,7 +73,9 @@ def loss(cases: Sequence[Case], c: Constants) -> float:
     return total / sum(case.weight for case in cases)
 
 
-def fit_constants(cases: Sequence[Case], start: Constants, rows: Sequence[ConstantRow], rounds: int = ROUNDS) -> Constants:
+def fit_constants(
+    cases: Sequence[Case], start: Constants, rows: Sequence[ConstantRow], rounds: int = ROUNDS
+) -> Constants:
     """The constants with those whose basis is "fitted" moved to where the loss is least."""
     fitted = [row for row in rows if row.basis == "fitted"]
     best, least = start, _with_loads(cases, start)

@@ -8,13 +8,11 @@ from planner.catalog.throughput import list_constants
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """Shares are of the card's own figures; data/throughput/constants.csv says what each constant means.
+    """What each means, its unit and basis stand in data/throughput/constants.csv; shares are of the card's figures.
 
-    matmul_share, attention_share and the like, stream_share, dequantize_share, unpack_share: of the card's best matrix
-    rate, its dense rate and its memory bandwidth; traffic_share: of the bytes of kernels taken one by one. half_side, half_depth: rows or columns of a product, and its summed
-    side, at which half of the rate is reached. kernel_seconds, launch_seconds: what a call takes at least on the card, and on the host.
-    link_share, collective_seconds, hop_seconds, overlap_share: of exchanges between devices.
-    step_seconds, deepspeed_seconds: of the host, a step and a parameter that DeepSpeed's ZeRO handles.
+    matmul to unpack: what kinds of kernels reach of a card's rates. half_side, half_depth: shapes of products.
+    kernel, launch: a call on the card and on the host. link to overlap: exchanges between devices. step, deepspeed:
+    the host's own work.
     """
 
     matmul_share: float

@@ -83,7 +83,11 @@ def model_parallel_seconds(
     if p.tensor_parallel_size > 1:
         sent = sent + 4 * passes * architecture.num_layers * hidden * _others(p.tensor_parallel_size)
     if p.context_parallel_size > 1:
-        widths = sum(b.count * (b.attention.num_key_value_heads * b.attention.head_dim) for b in architecture.blocks if b.attention)
+        widths = sum(
+            b.count * (b.attention.num_key_value_heads * b.attention.head_dim)
+            for b in architecture.blocks
+            if b.attention
+        )
         keys = 2 * tokens * p.context_parallel_size * widths * ITEMSIZE[prepared.setup.compute_dtype]
         sent = sent + (passes + 1) * keys * _others(p.context_parallel_size)
     if p.expert_parallel_size > 1:

@@ -29,7 +29,6 @@ def time_fields(
 
 def _fields(time: StepTime) -> dict[str, Any]:
     return {
-        "flops_per_step": int(time.flops),
         "step_seconds": time.expected_seconds,
         "step_seconds_low": time.low_seconds,
         "step_seconds_high": time.high_seconds,

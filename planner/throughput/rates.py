@@ -54,7 +54,9 @@ def _rates(gpu: GpuRow, c: Constants) -> Rates:
     dense = gpu.bf16_fp32acc_tflops or gpu.bf16_dense_tflops
     half, single = gpu.fp16_dense_tflops or dense, gpu.fp32_tflops
     if gpu.mem_bandwidth_gb_s is None or (half or single) is None:
-        raise UnknownRateError(f"{gpu.key}: no matrix rate or memory bandwidth was seen: its step time is not estimated")
+        raise UnknownRateError(
+            f"{gpu.key}: no matrix rate or memory bandwidth was seen: its step time is not estimated"
+        )
     # without bf16 tensor cores products go through float32
     brain = dense or c.emulated_share * (single or 0)
     half = min(half, dense) if half and dense else half or single or 0

@@ -6,8 +6,8 @@ _AUTOCAST = {"bfloat16": "bf16", "float16": "fp16"}
 
 #: What a plan says of it.
 AUTOCAST_NOTE = (
-    "the step is timed under autocast, as most trainers run adapters; with mixed_precision 'no' in a named stack, "
-    "products with float32 adapters and norms are timed in float32"
+    "the step is timed under autocast, as most trainers run adapters; where the request names its stack, it is timed "
+    "with mixed_precision as given"
 )
 
 
