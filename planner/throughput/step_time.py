@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from planner.memory.dims import Number, larger
 from planner.memory.model_parallel import device_length
-from planner.memory.work import Work
+from planner.memory.work import Work, step_flops
 from planner.parallelism import DEEPSPEED, data_parallel_size
 from planner.prepare import Prepared
 from planner.schema import PlanRequest
@@ -83,9 +83,8 @@ def step_time(asked: Asked, rates: Rates, c: Constants | None = None) -> StepTim
     request, load = asked.request, asked.load
     parts = tuple(_parts(asked, rates, c))
     seconds = sum(part.seconds for part in parts)
-    micro_batches = request.gradient_accumulation_steps * request.num_gpus
-    micro_batches //= request.parallelism.pipeline_parallel_size
-    flops, again = load.flops * micro_batches, load.recomputed_flops * micro_batches
+    flops = step_flops(asked.prepared, request, asked.batch, asked.length)
+    again = flops * (load.recomputed_flops / load.flops)
     possible = rates.peak_flops * request.num_gpus * seconds
     low, high = speed_band(request, seconds)
     return StepTime(
@@ -117,7 +116,7 @@ def _parts(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
     request, times = asked.request, asked.request.gradient_accumulation_steps
     stages = request.parallelism.pipeline_parallel_size
     parts = [_kind_part(asked, kind, rates, c) for kind in asked.load.kinds]
-    calls = asked.load.calls / stages
+    calls = asked.load.calls
     on_card = sum(part.seconds for part in parts) / times + calls * c.kernel_seconds
     micro = larger(on_card, calls * c.launch_seconds + asked.handled * c.deepspeed_seconds)
     fill = (stages - 1) * micro
@@ -135,12 +134,11 @@ def _parts(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
 
 def _kind_part(asked: Asked, kind: str, rates: Rates, c: Constants) -> Part:
     request, one = asked.request, asked.load.kinds[kind]
-    times = request.gradient_accumulation_steps / request.parallelism.pipeline_parallel_size
     seconds: Number = one.bytes / (rates.memory_bytes * _bytes_share(asked, kind, c))
     for dtype, flops in one.flops.items():
         seconds = seconds + flops / _rate(asked, kind, dtype, rates, c)
     formula = "operations / rate + bytes / bandwidth" if one.flops else "bytes / bandwidth"
-    return Part(_NAMES[kind], times * seconds, formula, _ROOFLINE)
+    return Part(_NAMES[kind], request.gradient_accumulation_steps * seconds, formula, _ROOFLINE)
 
 
 def _bytes_share(asked: Asked, kind: str, c: Constants) -> float:

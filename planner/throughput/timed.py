@@ -21,7 +21,7 @@ def asked_and_works(request: PlanRequest, c: Constants | None = None) -> tuple[A
     """
     stacked, prepared = prepare(as_run(request))
     request = stacked.request
-    batch, length = request.per_device_train_batch_size, request.max_length + request.virtual_tokens
+    batch, length = request.per_device_train_batch_size, request.max_length
     works = step_work(prepared, request, batch, length)
     return ask(request, prepared, works, batch, length, c), works
 
