@@ -136,7 +136,7 @@ def compute_memory(request: PlanRequest) -> Memory:
         gpu,
         static.host_bytes + own_step.on_host,
         prepared,
-        on_host,
+        own_step.on_host,
     )
 
 

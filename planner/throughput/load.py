@@ -7,7 +7,7 @@ plus a fixed time. Sums instead of maxima keep the load apart from the card, so 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from planner.memory.dims import Number
+from planner.memory.dims import Number, larger
 from planner.memory.work import Work
 from planner.throughput.constants import Constants
 
@@ -61,5 +61,6 @@ def load_of(works: Iterable[Work], constants: Constants) -> Load:
 def shape_factor(work: Work, constants: Constants) -> Number:
     """How much longer a product takes than at the best rate, where its sides are small."""
     assert work.m is not None and work.n is not None and work.k is not None
+    m, n, k = (larger(side, 1) for side in (work.m, work.n, work.k))  # a loss over one token has no rows
     side, depth = constants.half_side, constants.half_depth
-    return (1 + side / work.m) * (1 + side / work.n) * (1 + depth / work.k)
+    return (1 + side / m) * (1 + side / n) * (1 + depth / k)

@@ -13,13 +13,15 @@ from planner.report_money import hours, place_text, time_and_money, usd
 from planner.schema import PlanRequest, parse_request
 
 TODAY = date(2026, 11, 24)
+#: What a plan says of time by itself: here the speed is given.
+TIMED = ("step_seconds", "usd_per_million_tokens", "train_hours", "energy_kwh", "cost_usd", "cost_usd_low")
 
 
 def priced(speed: Speed | None = None, **fields: object) -> tuple[PlanRequest, Plan]:
     request = parse_request({"model": "llama-3.2-1b", "method": "lora", "gpu": "rtx-4090"} | fields)
     money, notes = money_fields(request, find_gpu(str(request.gpu)), speed)
     plan = estimate(request)
-    return request, plan.model_copy(update=money | {"notes": tuple(notes)})
+    return request, plan.model_copy(update=dict.fromkeys(TIMED) | money | {"notes": tuple(notes)})
 
 
 def test_without_a_speed_the_price_alone_is_told() -> None:
