@@ -13,23 +13,21 @@ from planner.memory import ledger
 from planner.memory.band import Band, band_for
 from planner.memory.dims import Number
 from planner.memory.inventory import Item, Setup
-from planner.memory.layers import activation_certainty, exceeds_transformers
+from planner.memory.layers import activation_certainty
 from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.pipeline import staged
 from planner.memory.reserved import blocks_of, cached_bytes, kind_of
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.sharding import buffers_at
-from planner.memory.spread import spread_notes
 from planner.memory.states import state_bytes
 from planner.memory.work import step_flops
-from planner.methods.targets import adapts_a_router_that_fails
+from planner.notes import notes_of, unquantized_experts
 from planner.prepare import Prepared, prepare
 from planner.resolve import Model, check
 from planner.schema import SCHEMA_VERSION, PlanRequest
 from planner.throughput.answer import StepTime
 from planner.throughput.fields import time_fields
-from planner.units import format_count, format_gib
 
 
 @dataclass(slots=True)
@@ -61,16 +59,11 @@ def certainty_of(request: PlanRequest, prepared: Prepared, static: Static) -> Ce
     kept them as linears, 5 keeps stacks that bitsandbytes passes by): only measured runs say how far that is off.
     """
     is_open = request.device == "cuda" and not request.names_stack
-    if is_open and request.quantization_settings is not None and _unquantized_experts(static):
+    if is_open and request.quantization_settings is not None and unquantized_experts(static):
         return "fitted"
     if request.num_gpus > 1:
         return "modelled"
     return activation_certainty(prepared.setup.loss, request.method, prepared.model.architecture)
-
-
-def _unquantized_experts(static: Static) -> int:
-    """Elements of stacks of experts that stay as they are."""
-    return sum(item.elements for item in static.items if ".experts." in item.name and item.role == "other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +177,10 @@ def estimate(request: PlanRequest) -> Plan:
     trained = trained_bytes(static.items)
     values |= disk_and_host(memory.model.architecture.num_params, trained, whole.total, states.paged)
     values["host_bytes"] += _on_host(memory)
+    notes = notes_of(request, memory.filled, memory.model, memory.setup, static)
     time, timed, doubts = time_fields(request, memory.gpu, memory.offloaded, _paged_out(memory))
     money, said = money_fields(request, memory.gpu, speed_of(time) if time else None)
-    values["notes"] = (*_notes(request, memory), *doubts, *said)
+    values["notes"] = (*notes, *doubts, *said)
     return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged) | timed | money))
 
 
@@ -274,59 +268,3 @@ def disk_and_host(num_params: int, trained_bytes: int, states_bytes: int, paged:
 def _on_host(memory: Memory) -> int:
     """What the devices of one node keep in its memory."""
     return memory.host * memory.request.num_gpus // memory.request.num_nodes
-
-
-def _notes(request: PlanRequest, memory: Memory) -> list[str]:
-    architecture, notes = memory.model.architecture, [memory.model.origin] if memory.model.origin else []
-    if memory.filled:
-        notes.append(f"stack {request.stack} sets what the request leaves open: {', '.join(memory.filled)}")
-    notes += spread_notes(request)
-    if activation_certainty(memory.setup.loss, request.method, architecture) != "exact":
-        notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
-    if exceeds_transformers(architecture):
-        notes.append(
-            "no_bias=false: planned is llm-foundry's own MPT, whose biases and learned positions (without alibi) "
-            "transformers' class does not build: traces and profiles run fewer parameters"
-        )
-    if any(b.attention is not None and b.attention.kind in ("linear", "mamba") for b in architecture.blocks):
-        notes.append(
-            "recurrent layers run as transformers' own torch code; with the packages that replace it (mamba-ssm, "
-            "flash-linear-attention, causal-conv1d) they need less"
-        )
-    unreached = sum(i.elements for i in memory.static.items if not i.reached and i.role != "adapter")
-    if unreached:
-        notes.append(
-            f"the batch is text: {format_count(unreached)} parameters for images or sound stay loaded, without "
-            "gradients and optimizer states; batches with images need those and their activations besides"
-        )
-    paged = memory.static.states.paged
-    if paged and request.device == "cuda":
-        notes.append(f"{format_gib(paged)} of paged optimizer states can leave the card and are not held against it")
-    limit = architecture.config.get("max_position_embeddings")
-    if isinstance(limit, int) and request.max_length > limit:
-        notes.append(f"max_length {request.max_length} exceeds the model's max_position_embeddings of {limit}")
-    if adapts_a_router_that_fails(architecture, memory.setup.adapted):
-        notes.append(
-            f"PEFT 0.21 adapts the router of {architecture.model_type} too, and the first step then fails: "
-            "name other lora.target_modules"
-        )
-    quantization = request.quantization_settings
-    experts = _unquantized_experts(memory.static)
-    if quantization is not None and experts:
-        notes.append(
-            f"transformers 5 keeps {format_count(experts)} parameters of experts as stacks that bitsandbytes does not "
-            f"quantize: they stay in {memory.setup.kept_dtype}"
-        )
-    if quantization is not None and not quantization.kind.startswith("bnb") and memory.setup.kept_dtype != "float32":
-        notes.append(f"a {quantization.quant_method} base is modelled: its kernels were read, not measured")
-    if quantization is not None and memory.setup.kept_dtype == "float32" and request.dtype != "float32":
-        notes.append(
-            "prepare_model_for_kbit_training holds embeddings, head and norms in float32; "
-            "stacks that skip it need less (quantization.upcast_unquantized: false)"
-        )
-    elif quantization is not None and quantization.kind.startswith("bnb") and not request.names_stack:
-        notes.append(
-            "embeddings, head and norms are taken to stay in 16 bits, as most trainers leave them; after "
-            "prepare_model_for_kbit_training alone they are float32 (quantization.upcast_unquantized: true)"
-        )
-    return notes

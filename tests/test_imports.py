@@ -17,7 +17,7 @@ LAYERS = (
     {"methods", "parallel", "cost"},
     {"resolve", "stacks"},
     {"memory"},
-    {"prepare"},
+    {"prepare", "notes"},
     {"throughput"},
     {"estimate"},
     {
