@@ -38,5 +38,11 @@ st.navigation(
             icon=":material/fact_check:",
             help="What the planner says beside what others measured and published.",
         ),
+        st.Page(
+            "ui/pages/catalogue.py",
+            title="Catalogue",
+            icon=":material/menu_book:",
+            help="Models, GPUs and prices with their sources; add your own.",
+        ),
     ]
 ).run()

@@ -11,7 +11,7 @@ from planner.schema import METHODS, STACKS
 from ui import charts, compare_charts, state
 from ui.answers import gpu_keys
 from ui.compare import BY, MAX_VARIANTS, By, Variant, headline
-from ui.inputs import ask_on
+from ui.inputs import ask_about
 from ui.ledger import gib_columns
 from ui.saved import saved_questions
 from ui.widgets import URL
@@ -118,9 +118,7 @@ def open_in_fit(found: Sequence[Variant]) -> None:
     with st.container(horizontal=True):
         for number, variant in enumerate(found):
             if st.button(variant.name, key=f"fit_{number}", icon=":material/open_in_full:"):
-                ask_on("compare", variant.values)
-                # Streamlit 1.67 refuses to clear parameters that inputs are bound to, unless new ones are given.
-                st.switch_page("ui/pages/fit.py", query_params={})
+                ask_about("compare", variant.values)
 
 
 def take_away(found: Sequence[Variant]) -> None:

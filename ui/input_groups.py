@@ -25,6 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "pricing": (
         "pricing",
         "provider",
+        "usd_per_gpu_hour",
         "restart_allowance",
         "purchase_price_usd",
         "useful_life_years",

@@ -1,11 +1,12 @@
 """The sidebar: one widget for each field of the request, bound to the URL."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 
 from planner.catalog import find_gpu, find_model
-from ui import saved, state, text
+from planner.hub import looked_up
+from ui import own, saved, state, text
 from ui.answers import gpu_keys, model_ids
 from ui.input_groups import GROUPS, adapters, more, quantization, sharing
 from ui.money_inputs import dataset, pricing
@@ -46,6 +47,24 @@ def ask_on(page: str, values: state.Values) -> None:
     st.session_state["question"] = (page, dict(values))
 
 
+def keep_question(page: str) -> None:
+    """On a page without the inputs: the question stays at hand, and the next page with inputs brings it."""
+    ask_on(page, question_at_hand())
+
+
+def question_at_hand() -> dict[str, Any]:
+    """The values of the inputs as they were left, the first question's where none was asked."""
+    values: dict[str, Any] = st.session_state.get("question", ("", state.defaults()))[1]
+    return values
+
+
+def ask_about(page: str, values: state.Values) -> NoReturn:
+    """Put values into the question at hand and open it on the Fit page."""
+    ask_on(page, {**question_at_hand(), **values})
+    # Streamlit 1.67 refuses to clear parameters that inputs are bound to, unless new ones are given.
+    st.switch_page("ui/pages/fit.py", query_params={})
+
+
 def _bring_question(page: str) -> None:
     """Streamlit forgets the inputs of a page that is left: put the question asked there into this page's."""
     asked_on, values = st.session_state.get("question", (page, {}))
@@ -60,10 +79,15 @@ def _remember_open_groups() -> None:
 
 
 def _question() -> dict[str, Any]:
+    configs = own.own_models()
     model = select(
-        "model", "Model", model_ids(), "Search the catalogue, or type an alias or any id of the Hub.", typed=True
+        "model",
+        "Model",
+        [*configs, *model_ids()],
+        "Search the catalogue, or type an alias or any id of the Hub.",
+        typed=True,
     )
-    fact(lambda: text.model_facts(find_model(str(model))))
+    fact(lambda: _model_facts(model))
     method = st.segmented_control(
         "Method",
         state.choices("method"),
@@ -73,10 +97,12 @@ def _question() -> dict[str, Any]:
         help="full: all weights; lora: adapters on frozen weights; qlora: adapters on a 4-bit base.",
         **URL,
     )
-    gpu = select("gpu", "GPU", gpu_keys(), "Search the catalogue, or type a card's name as clouds say it.", typed=True)
+    cards = [*own.own_cards(), *gpu_keys()]
+    gpu = select("gpu", "GPU", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)
     fact(lambda: text.gpu_facts(find_gpu(str(gpu))))
     return {
         "model": model,
+        "own_model": configs.get(model),
         "method": method,
         "gpu": gpu,
         **_cards(),
@@ -85,6 +111,13 @@ def _question() -> dict[str, Any]:
             "per_device_train_batch_size", "Batch size", "`per_device_train_batch_size`: sequences in one forward pass."
         ),
     }
+
+
+def _model_facts(model: str) -> str:
+    """One line on a model, where its config is from for one that is not in the catalogue."""
+    if model in own.own_models():
+        return "Your own model: kept in this visit, not in links."
+    return looked_up(model) or text.model_facts(find_model(model))
 
 
 def _cards() -> dict[str, Any]:

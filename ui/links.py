@@ -25,7 +25,9 @@ def link(base_url: str, values: Values) -> str:
 
 
 def cli_command(request: PlanRequest) -> str:
-    """The command that gives the same answer."""
+    """The command that gives the same answer; a model given as its config travels in the request's file."""
+    if not isinstance(request.model, str):
+        return "tunebudget plan --request request.json"
     words = ["tunebudget", "fit", str(request.model), "--method", request.method]
     for path, value in leaves(request.model_dump(exclude_unset=True, exclude={"model", "method", "id"})):
         words += _flag(path, value)

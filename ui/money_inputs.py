@@ -36,10 +36,16 @@ def pricing() -> dict[str, Any]:
         kind = choice("pricing", "Paid for", "`pricing.kind`: rented by the hour, spot, by the month, or owned.")
         if kind == "owned":
             return {"pricing": kind, **_owned()}
-        return {"pricing": kind, "provider": _provider(), **(_spot() if kind == "spot" else {})}
+        own = amount("usd_per_gpu_hour", "Own price", "`usd_per_gpu_hour`: USD an hour of one card.", 0.0, 0.05)
+        return {
+            "pricing": kind,
+            "usd_per_gpu_hour": own,
+            "provider": _provider(own is not None),
+            **(_spot() if kind == "spot" else {}),
+        }
 
 
-def _provider() -> str | None:
+def _provider(disabled: bool) -> str | None:
     return st.selectbox(
         "Provider",
         providers(),
@@ -48,6 +54,7 @@ def _provider() -> str | None:
         placeholder="the cheapest",
         help="`provider`: of the price list; left open, the cheapest.",
         filter_mode="contains",
+        disabled=disabled,
         **URL,
     )
 

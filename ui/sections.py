@@ -166,7 +166,7 @@ def notes(plan: Plan) -> None:
 def take_away(request: PlanRequest, plan: Plan, values: Mapping[str, Any]) -> None:
     """The link, the command and the files that give the same answer."""
     st.subheader("Take it with you", anchor=False)
-    st.caption("This page's address holds the whole question. On the command line, the same answer:")
+    st.caption(text.take_away(request))
     st.code(links.cli_command(request), language="bash", wrap_lines=True)
     st.code(links.link(st.context.url or "", values), language=None, wrap_lines=True)
     with st.container(horizontal=True):

@@ -66,6 +66,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "num_train_epochs": ("dataset", "num_train_epochs"),
     "pricing": ("pricing", "kind"),
     "provider": ("pricing", "provider"),
+    "usd_per_gpu_hour": ("pricing", "usd_per_gpu_hour"),
     "restart_allowance": ("pricing", "restart_allowance"),
     "purchase_price_usd": ("pricing", "purchase_price_usd"),
     "useful_life_years": ("pricing", "useful_life_years"),
@@ -100,6 +101,9 @@ FIRST_QUESTION: dict[str, Any] = {
 
 #: The choice of stack that leaves it open, which is another question than naming the schema's default.
 NO_STACK = "not named"
+
+#: How names of models begin that a visitor adds; their config is the value `own_model` beside the inputs.
+OWN_PREFIX = "own/"
 
 #: Questions to start from: what a person would ask -> the inputs that differ from the defaults.
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -169,7 +173,7 @@ def request_from_values(values: Values) -> PlanRequest:
     left_open = defaults() | stack_fills(str(values.get("stack")), str(values.get("method")))
     for key, value in in_force(values):
         if key == "model":
-            _check_model(str(value))
+            value = _model(str(value), values.get("own_model"))
         if key in FIRST_QUESTION or value != left_open[key]:
             _put(data, FIELDS[key], value)
     targets = data.get("lora", {}).get("target_modules")
@@ -191,6 +195,23 @@ def change_of_stack(held: Values, before: str, after: str, method: str) -> dict[
     """What the inputs become: values that the former stack set go back, those of the new one come in."""
     former = stack_fills(before, method)
     return {key: default(key) for key, value in former.items() if held.get(key) == value} | stack_fills(after, method)
+
+
+def _model(name: str, own_config: object) -> str | dict[str, Any]:
+    """The request's model: a name, or the config of a model that the visitor added.
+
+    Raises PlannerError for an own model of another visit, and for a name that nobody knows.
+    """
+    if not name.startswith(OWN_PREFIX):
+        _check_model(name)
+        return name
+    if isinstance(own_config, dict) and own_config.get("_name_or_path") == name:
+        return own_config
+    raise UnknownModelError(
+        f"model {shown(name)} was added in another visit, and a link does not hold its config; "
+        "add its config.json on the Catalogue page",
+        "model",
+    )
 
 
 def _check_model(name: str) -> None:
@@ -218,6 +239,8 @@ def in_force(values: Values) -> Iterator[tuple[str, Any]]:
     if filled["num_gpus"] == 1:
         unused |= {"parallelism", "num_nodes"}
     unused_keys = _unused_of_dataset(filled) | _unused_of_pricing(str(filled["pricing"]))
+    if filled["usd_per_gpu_hour"] is not None:
+        unused_keys.add("provider")
     return ((k, value) for k, value in filled.items() if FIELDS[k][0] not in unused and k not in unused_keys)
 
 
@@ -239,7 +262,7 @@ TERMS_OF_PRICING = {
 def _unused_of_pricing(kind: str) -> set[str]:
     """Terms of other ways to pay than the one chosen; owned cards have no provider."""
     others = {key for other, keys in TERMS_OF_PRICING.items() if other != kind for key in keys}
-    return others | ({"provider"} if kind == "owned" else set())
+    return others | ({"provider", "usd_per_gpu_hour"} if kind == "owned" else set())
 
 
 def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

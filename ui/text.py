@@ -64,7 +64,24 @@ def question(request: PlanRequest, plan: Plan, card_name: str | None) -> str:
 def measured_question(request: PlanRequest) -> str:
     """The question of a run on this machine: model, method, batch x length; whatever card is asked about elsewhere."""
     batch = f"{request.per_device_train_batch_size:,} x {request.max_length:,} tokens"
-    return f"{str(request.model).rpartition('/')[2]}, {METHOD_NAMES.get(request.method, request.method)}, {batch}"
+    return f"{model_name(request)}, {METHOD_NAMES.get(request.method, request.method)}, {batch}"
+
+
+def model_name(request: PlanRequest) -> str:
+    """What the request's model is called, without its organization."""
+    model = request.model
+    name = model if isinstance(model, str) else str(model.get("_name_or_path") or model.get("model_type") or "config")
+    return name.rpartition("/")[2]
+
+
+def take_away(request: PlanRequest) -> str:
+    """How the question is taken along."""
+    if isinstance(request.model, str):
+        return "This page's address holds the whole question. On the command line, the same answer:"
+    return (
+        "Your own model does not travel in this page's address: the request as JSON holds its config. With that file, "
+        "on the command line, the same plan:"
+    )
 
 
 def _where(request: PlanRequest, card_name: str | None) -> str:

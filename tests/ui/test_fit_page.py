@@ -271,6 +271,7 @@ def random_values(random: Random) -> dict[str, Any]:
         "mean_length": random.choice([None, 300.0]),
         "num_train_epochs": random.choice([1.0, 3.0, 0.5]),
         "provider": random.choice([None, None, "aws", "lambda"]),
+        "usd_per_gpu_hour": random.choice([None, None, 1.25]),
         "restart_allowance": random.choice([None, 0.1]),
         "purchase_price_usd": random.choice([None, 0.0, 1999.0]),
         "useful_life_years": random.choice([None, 3.0]),

@@ -35,6 +35,7 @@ FROZEN = frozenset(
         "num_train_epochs",
         "pricing",
         "provider",
+        "usd_per_gpu_hour",
         "restart_allowance",
         "purchase_price_usd",
         "useful_life_years",
@@ -56,9 +57,10 @@ def test_keys_are_frozen() -> None:
     assert frozenset(state.FIELDS) == FROZEN
 
 
-def test_the_keys_of_the_compare_page_are_no_input_s() -> None:
-    """`by`, `methods`, `gpus`, `stacks`: written by ui/compare_sections.py."""
-    assert not {"by", "methods", "gpus", "stacks"} & FROZEN
+def test_the_keys_of_other_pages_are_no_input_s() -> None:
+    """`by` to `stacks` of Compare (ui/compare_sections.py), `show` and the searches of Catalogue."""
+    others = {"by", "methods", "gpus", "stacks", "show", "find_models", "find_gpus", "find_prices"}
+    assert not others & FROZEN
 
 
 def test_each_key_fills_another_field() -> None:
