@@ -15,6 +15,7 @@ from typing import Any
 
 from planner.catalog.config_file import MAX_CONFIG_BYTES, parse_config
 from planner.errors import UnknownModelError
+from planner.hosted import is_hosted
 
 #: How long a lookup may take in all, and how long the Hub may take to answer one of its requests.
 TIME_LIMIT_SECONDS = 8.0
@@ -23,9 +24,6 @@ _ANSWER_SECONDS = 5.0
 RETRY_SECONDS = 60.0
 _SLOTS = threading.BoundedSemaphore(4)
 _MAX_KEPT = 256
-
-#: A copy that serves others must not show what only its owner's token can read.
-HOSTED_VARIABLE = "TUNEBUDGET_HOSTED"
 
 _ID = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
 
@@ -135,7 +133,7 @@ def _look_up(model_id: str) -> HubModel | str:
 
 def _fetch(hub: Any, model_id: str) -> HubModel | str:
     endpoint = os.environ.get("HF_ENDPOINT") or None
-    token = False if os.environ.get(HOSTED_VARIABLE) else None
+    token = False if is_hosted() else None
     url = hub.hf_hub_url(model_id, "config.json", endpoint=endpoint)
     head = hub.get_hf_file_metadata(url, token=token, timeout=_ANSWER_SECONDS)
     if head.size is None or head.size > MAX_CONFIG_BYTES:

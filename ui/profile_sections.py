@@ -25,6 +25,13 @@ def runner() -> Runner:
     return Runner()
 
 
+def hosted() -> None:
+    """Why there is nothing to start on a copy that serves others, and how to measure at home."""
+    st.info("This copy serves many visitors, so it measures nothing on its host.", icon=":material/block:")
+    st.markdown("On your own machine, in a checkout:")
+    st.code("make app", language="bash")
+
+
 def what_is_missing() -> bool:
     """Say what to install where the extra is missing."""
     missing = missing_packages()

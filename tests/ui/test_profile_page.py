@@ -127,3 +127,12 @@ def test_a_broken_history_is_said(open_profile: Open, data_folder: Path) -> None
     app = open_profile()
     assert not app.exception
     assert "set aside as" in app.warning[0].value
+
+
+def test_a_hosted_copy_measures_nothing(open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNEBUDGET_HOSTED", "1")
+    app = open_page().switch_page("ui/pages/profile.py").run()
+    assert not app.exception
+    assert "measures nothing on its host" in app.info[0].value
+    assert not app.button
+    assert not app.number_input

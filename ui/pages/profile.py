@@ -3,6 +3,7 @@
 import streamlit as st
 
 from planner.errors import PlannerError
+from planner.hosted import is_hosted
 from planner.runs.history import History
 from ui import profile_sections as sections
 from ui import state, text
@@ -13,6 +14,10 @@ st.caption(
     "Real short training steps on the hardware of the machine that serves this page, in a process of their own: random "
     "weights of the real architecture, nothing downloaded. What is measured stands beside the estimate."
 )
+
+if is_hosted():
+    sections.hosted()
+    st.stop()
 
 values = sidebar("profile")
 missing = sections.what_is_missing()
