@@ -11,7 +11,7 @@ from planner.catalog.rows.gpu import GpuRow
 from planner.cost.fields import Speed, money_fields
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
-from planner.memory.dims import Number
+from planner.memory.dims import Number, at_most, larger
 from planner.memory.inventory import Item, Setup
 from planner.memory.layers import activation_certainty
 from planner.memory.model_parallel import device_length
@@ -191,11 +191,14 @@ def speed_of(time: StepTime) -> Speed:
 
 
 def _paged_out(memory: Memory) -> int:
-    """Paged optimizer states that do not fit on the card."""
     if memory.gpu is None:
         return 0
-    over: int = memory.device.device - memory.gpu.usable_bytes
-    return min(memory.static.states.paged, max(over, 0))
+    return int(paged_out(memory.device.device, memory.gpu.usable_bytes, memory.static.states.paged))
+
+
+def paged_out(device: Number, usable: Number, paged: Number) -> Number:
+    """Paged optimizer states that do not fit on the card; all in bytes, element by element for arrays."""
+    return at_most(larger(device - usable, 0), paged)
 
 
 def total_params(items: Iterable[Item]) -> int:

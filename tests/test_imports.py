@@ -22,6 +22,8 @@ LAYERS = (
     {"estimate"},
     {
         "grid",
+        "grid_cost",
+        "grid_time",
         "limits",
         "advise",
         "trace_sizes",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from planner.answer import Price
 from planner.catalog import GpuRow
-from planner.cost.rate import SECONDS_PER_HOUR, rate_of
+from planner.cost.rate import SECONDS_PER_HOUR, Number, rate_of
 from planner.dataset import DatasetSettings
 from planner.schema import PlanRequest
 
@@ -28,6 +28,6 @@ def cost_of(request: PlanRequest, gpu: GpuRow, num_gpus: int, hours: float) -> C
     return Cost(hours, rate.paid_hours(hours), rate.usd(hours), energy, rate.price, rate.missing)
 
 
-def train_hours(dataset: DatasetSettings, tokens_per_second: float) -> float:
-    """Hours for all epochs of the dataset: tokens x epochs / tokens a second / 3600."""
+def train_hours(dataset: DatasetSettings, tokens_per_second: Number) -> Number:
+    """Hours for all epochs of the dataset: tokens x epochs / tokens a second / 3600. Arrays give arrays."""
     return dataset.trained_tokens / tokens_per_second / SECONDS_PER_HOUR

@@ -35,6 +35,22 @@ COLUMNS = (
     Column("total_params", "integer", "parameters of the model with adapters"),
     Column("trainable_params", "integer", "parameters that are trained"),
     Column("adapter_mib", "number", "the trained weights as saved: the adapter, or the whole model, MiB"),
+    Column(
+        "step_seconds", "number", "one optimizer step, seconds; blank: it does not fit, or the card's rates are unknown"
+    ),
+    Column("tokens_per_second", "number", "of all cards together", short=True),
+    Column("mfu", "number", "share of the cards' dense 16-bit rate that the method's own operations use"),
+    Column("train_hours", "number", "hours for the dataset; blank without one", short=True),
+    Column("usd_per_hour", "number", "of all machines together, USD; blank: no price is known", short=True),
+    Column("cost_usd", "number", "the whole run, USD", short=True),
+    Column("usd_per_million_tokens", "number", "training on a million tokens, USD", short=True),
+    Column("price_provider", "text", "who offers the machine"),
+    Column("price_instance", "text", "the machine that is priced"),
+    Column("price_region", "text", "where"),
+    Column("price_kind", "text", "on_demand, spot, reserved, owned"),
+    Column("price_date", "date", "day the price was valid; blank: its source has no date"),
+    Column("price_source", "text", "where the price was read"),
+    Column("price_note", "text", "what to know of the price, or why there is none"),
     Column("refused", "text", "why this combination cannot be; blank: it can"),
 )
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -1,6 +1,6 @@
 """The rows of a table, a stretch at a time: computed by columns, in bounded memory however long the table."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,18 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.catalog.rows.gpu import GpuRow
-from planner.estimate import VERDICTS, total_params, trainable_params, trained_bytes
 from planner.grid import on_cards
-from planner.memory.inventory import Item
 from planner.sweep.axes import Axes
 from planner.sweep.block import Block, Numbers, Texts, numbers, rounded, texts
 from planner.sweep.columns import COLUMNS
+from planner.sweep.figures import Columns, Figures, Offers, Shape
 from planner.sweep.needed import fewest
 from planner.sweep.planned import Cells, Planned, plan_cells
-from planner.units import GIB, MIB
-
-Shape = tuple[int, ...]
-Columns = dict[str, Numbers | Texts]
+from planner.units import GIB
 
 #: Rows of one block at most, but for what one card has of a stretch of cells.
 BLOCK_ROWS = 2**17
@@ -31,10 +27,11 @@ def blocks(axes: Axes) -> Iterator[Block]:
     Where one card alone has more than BLOCK_ROWS rows of a model and method, its lengths and batches come in stretches,
     each for all cards.
     """
+    offers = Offers()
     for model in axes.models:
         for method in axes.methods:
             for cells in _stretches(axes):
-                group = _Group(axes, model, method, cells)
+                group = _Group(axes, model, method, cells, offers)
                 size = max(BLOCK_ROWS // (len(axes.counts) * len(cells)), 1)
                 for start in range(0, len(axes.gpus), size):
                     yield group.block(axes.gpus[start : start + size])
@@ -55,6 +52,7 @@ class _Group:
     model: str
     method: str
     cells: Cells
+    offers: Offers
     _planned: dict[int, Planned] = field(default_factory=dict)
 
     def planned(self, count: int) -> Planned:
@@ -67,7 +65,8 @@ class _Group:
         """The rows on these cards."""
         counts = self.axes.counts
         shape = (len(gpus), len(counts), len(self.cells))
-        columns = self._axes_columns(gpus, shape) | self._memory_columns(gpus, shape) | self._texts(shape)
+        columns = self._axes_columns(gpus, shape) | self._figures(gpus, shape) | self._texts(shape)
+        columns["gpus_needed"] = self._needed(gpus, shape)
         return Block(int(np.prod(shape)), {column.name: columns[column.name] for column in COLUMNS})
 
     def _axes_columns(self, gpus: Sequence[GpuRow], shape: Shape) -> Columns:
@@ -83,23 +82,11 @@ class _Group:
             "usable_gib": rounded(_spread(usable / GIB, shape)),
         }
 
-    def _memory_columns(self, gpus: Sequence[GpuRow], shape: Shape) -> Columns:
-        found = {name: np.full(shape, np.nan) for name in (*_BYTES, *_COUNTED, "verdict")}
+    def _figures(self, gpus: Sequence[GpuRow], shape: Shape) -> Columns:
+        figures = Figures(gpus, shape, self.offers)
         for number, count in enumerate(self.axes.counts):
-            planned = self.planned(count)
-            if planned.plans is None:
-                continue
-            cards, items = on_cards(planned.plans, gpus), planned.plans.prepared.static.items
-            for name, attribute in _BYTES.items():
-                found[name][:, number, planned.allowed] = getattr(cards, attribute) / GIB
-            found["verdict"][:, number, planned.allowed] = cards.verdict
-            for name, counted in _COUNTED.items():
-                found[name][:, number, planned.allowed] = counted(items)
-        verdict = np.nan_to_num(found.pop("verdict"), nan=len(VERDICTS)).astype(np.intp)
-        columns: Columns = {name: numbers(found.pop(name)) for name in ("total_params", "trainable_params")}
-        columns |= {name: rounded(values) for name, values in found.items()}
-        columns["gpus_needed"] = self._needed(gpus, shape)
-        return columns | {"verdict": texts((*VERDICTS, None), verdict)}
+            figures.fill(number, self.planned(count))
+        return figures.columns()
 
     def _needed(self, gpus: Sequence[GpuRow], shape: Shape) -> Numbers:
         """The fewest cards of each kind, whatever number the row has."""
@@ -130,22 +117,6 @@ class _Group:
     def _strategy(self, count: int) -> str | None:
         request = self.planned(count).request
         return None if request is None else request.parallelism.strategy
-
-
-#: Columns of bytes, and what they are called on cards.
-_BYTES = {
-    "peak_gib": "peak_bytes",
-    "device_gib": "device_bytes",
-    "device_low_gib": "low_bytes",
-    "device_high_gib": "high_bytes",
-    "headroom_gib": "headroom_bytes",
-}
-#: Columns that only the model and its method decide.
-_COUNTED: dict[str, Callable[[tuple[Item, ...]], float]] = {
-    "total_params": total_params,
-    "trainable_params": trainable_params,
-    "adapter_mib": lambda items: trained_bytes(items) / MIB,
-}
 
 
 def _spread(values: NDArray[Any], shape: Shape) -> NDArray[Any]:

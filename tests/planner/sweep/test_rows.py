@@ -2,6 +2,7 @@
 
 import pytest
 
+from planner.answer import Plan
 from planner.estimate import estimate
 from planner.schema import parse_request
 from planner.sweep import planned
@@ -24,7 +25,8 @@ def test_the_columns_are_these() -> None:
     assert " ".join(column.name for column in COLUMNS) == (
         "model method gpu num_gpus strategy max_length per_device_train_batch_size verdict gpus_needed peak_gib "
         "device_gib device_low_gib device_high_gib usable_gib headroom_gib total_params trainable_params adapter_mib "
-        "refused"
+        "step_seconds tokens_per_second mfu train_hours usd_per_hour cost_usd usd_per_million_tokens price_provider "
+        "price_instance price_region price_kind price_date price_source price_note refused"
     )
 
 
@@ -36,7 +38,10 @@ def request_of(row: Row, base: Row) -> Row:
 
 @pytest.mark.parametrize(
     "base",
-    [{}, {"gradient_checkpointing": True, "optim": "paged_adamw_8bit", "stack": "trl", "lora": {"r": 64}}],
+    [
+        {"dataset": {"num_tokens": 10**7}, "pricing": {"kind": "spot"}},
+        {"gradient_checkpointing": True, "optim": "paged_adamw_8bit", "stack": "trl", "lora": {"r": 64}},
+    ],
 )
 def test_a_row_is_the_plan_of_its_question(base: Row) -> None:
     found = rows(axes(base=base, counts=[1, 4], lengths=[512, 1024], batches=[1, 3]))
@@ -53,6 +58,23 @@ def test_a_row_is_the_plan_of_its_question(base: Row) -> None:
             plan.trainable_params,
         )
         assert row["refused"] is None
+        _same_time_and_money(row, plan)
+
+
+RUN = ("step_seconds", "tokens_per_second", "mfu", "train_hours", "cost_usd", "usd_per_million_tokens")
+PRICE = {"provider": "provider", "instance": "instance", "region": "region", "kind": "pricing", "source": "source"}
+
+
+def _same_time_and_money(row: Row, plan: Plan) -> None:
+    """What does not fit has neither."""
+    for name in RUN:
+        expected = None if plan.verdict == "does not fit" else getattr(plan, name)
+        assert row[name] == (expected if expected is None else pytest.approx(expected, rel=1e-5)), (name, row)
+    assert row["usd_per_hour"] == (None if plan.price is None else pytest.approx(plan.price.usd_per_hour, rel=1e-5))
+    for name, attribute in PRICE.items():
+        assert row[f"price_{name}"] == (getattr(plan.price, attribute, None) or None)
+    assert row["price_date"] == (str(plan.price.as_of) if plan.price is not None and plan.price.as_of else None)
+    assert plan.price is not None or row["price_note"]
 
 
 def test_rows_come_in_the_order_of_the_axes(monkeypatch: pytest.MonkeyPatch) -> None:
