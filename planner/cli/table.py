@@ -34,6 +34,11 @@ _OWN = ("id", "method", "gpu", "num_gpus", "max_length", "per_device_train_batch
 @click.option("--lengths", multiple=True, metavar="N[,N...]", help="max_length, or START:STOP:STEP. [default: 1024]")
 @click.option("--batch-sizes", multiple=True, metavar="N[,N...]", help="per_device_train_batch_size. [default: 1]")
 @click.option("-o", "--output", metavar="FILE", help="Write .csv, .xlsx, .md, .json, .html or .parquet.")
+@click.option("--cheapest", is_flag=True, help="Search: the cheapest plan for one model and a dataset.")
+@click.option("--fastest", is_flag=True, help="Search: the fastest plan.")
+@click.option("--deadline-hours", type=float, metavar="HOURS", help="Search: plans that take no longer.")
+@click.option("--budget-usd", type=float, metavar="USD", help="Search: plans that cost no more.")
+@click.option("--allow-tight", is_flag=True, help="Search: also plans that may run out of memory (verdict tight).")
 @request_options(*_OWN)
 @json_option
 def command(
@@ -44,6 +49,11 @@ def command(
     lengths: tuple[str, ...],
     batch_sizes: tuple[str, ...],
     output: str | None,
+    cheapest: bool,
+    fastest: bool,
+    deadline_hours: float | None,
+    budget_usd: float | None,
+    allow_tight: bool,
     as_json: bool,
     **flags: Any,
 ) -> int:
@@ -51,18 +61,28 @@ def command(
 
     Settings that all rows share are the request's flags; a combination that cannot be is a row that says why. Ctrl-C
     ends it with a valid file of the rows so far.
+
+    With --cheapest, --fastest, a deadline or a budget: a search over all methods, cards, numbers of cards, ways of
+    sharing, batch sizes, checkpointing and losses that are left open, for one model and a dataset (--num-tokens); the
+    plans that no other beats in time and money, and why not the others. -o writes every option.
     """
     from planner.sweep.axes import axes_of
+    from planner.sweep.goal import BATCHES, COUNTS, Goal
 
+    searching = cheapest or fastest or allow_tight or (deadline_hours, budget_usd) != (None, None)
     axes = axes_of(
         request_fields(flags),
         listed(models),
         listed(methods),
         listed(gpus),
-        _sizes("--num-gpus", num_gpus),
+        _sizes("--num-gpus", num_gpus) or (COUNTS if searching else ()),
         _sizes("--lengths", lengths),
-        _sizes("--batch-sizes", batch_sizes),
+        _sizes("--batch-sizes", batch_sizes) or (BATCHES if searching else ()),
     )
+    if searching:
+        from planner.cli.table_search import run_search
+
+        return run_search(Goal(axes, deadline_hours, budget_usd, allow_tight), fastest, output, as_json)
     written = _write(axes, output, as_json)
     if written.stopped:
         return INTERRUPTED

@@ -39,6 +39,14 @@ class Block:
         assert isinstance(values, Texts)
         return values
 
+    def value(self, name: str, row: int) -> str | float | None:
+        """One cell, None where it is empty."""
+        found = self.columns[name]
+        if isinstance(found, Texts):
+            return found.names[int(found.codes[row])]
+        number = float(found[row])
+        return None if number != number else number
+
     def values(self, name: str) -> list[str | float | None]:
         """A column as Python values, None where a cell is empty."""
         found = self.columns[name]
@@ -46,6 +54,23 @@ class Block:
             names = found.names
             return [names[code] for code in found.codes.tolist()]
         return [None if value != value else value for value in found.tolist()]
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """Blocks of the same columns, one after the other."""
+    columns: dict[str, Numbers | Texts] = {}
+    for name, first in blocks[0].columns.items():
+        if isinstance(first, Texts):
+            columns[name] = _joined_texts([block.texts(name) for block in blocks])
+        else:
+            columns[name] = np.concatenate([block.numbers(name) for block in blocks])
+    return Block(sum(block.num_rows for block in blocks), columns)
+
+
+def _joined_texts(found: Sequence[Texts]) -> Texts:
+    places: dict[str | None, int] = {}
+    codes = [np.array([places.setdefault(name, len(places)) for name in one.names])[one.codes] for one in found]
+    return Texts(tuple(places), np.concatenate(codes))
 
 
 def texts(values: Sequence[str | None], codes: NDArray[np.intp]) -> Texts:

@@ -53,4 +53,6 @@ COLUMNS = (
     Column("price_note", "text", "what to know of the price, or why there is none"),
     Column("refused", "text", "why this combination cannot be; blank: it can"),
 )
+#: Short headings, where width is scarce.
+HEADINGS = {"per_device_train_batch_size": "batch", "max_length": "length", "gradient_checkpointing": "checkpointing"}
 BY_NAME = {column.name: column for column in COLUMNS}

@@ -21,9 +21,10 @@ from planner.units import GIB
 BLOCK_ROWS = 2**17
 
 
-def blocks(axes: Axes) -> Iterator[Block]:
+def blocks(axes: Axes, needed: bool = True) -> Iterator[Block]:
     """All rows, in the order of the axes: by model, method, card, count, length and batch.
 
+    needed: with the column gpus_needed, for which other numbers of cards are planned too; it is empty otherwise.
     Where one card alone has more than BLOCK_ROWS rows of a model and method, its lengths and batches come in stretches,
     each for all cards.
     """
@@ -34,7 +35,7 @@ def blocks(axes: Axes) -> Iterator[Block]:
                 group = _Group(axes, model, method, cells, offers)
                 size = max(BLOCK_ROWS // (len(axes.counts) * len(cells)), 1)
                 for start in range(0, len(axes.gpus), size):
-                    yield group.block(axes.gpus[start : start + size])
+                    yield group.block(axes.gpus[start : start + size], needed)
 
 
 def _stretches(axes: Axes) -> Iterator[Cells]:
@@ -61,12 +62,12 @@ class _Group:
             self._planned[count] = plan_cells(self.axes.base, self.model, self.method, count, self.cells)
         return self._planned[count]
 
-    def block(self, gpus: Sequence[GpuRow]) -> Block:
+    def block(self, gpus: Sequence[GpuRow], needed: bool) -> Block:
         """The rows on these cards."""
         counts = self.axes.counts
         shape = (len(gpus), len(counts), len(self.cells))
         columns = self._axes_columns(gpus, shape) | self._figures(gpus, shape) | self._texts(shape)
-        columns["gpus_needed"] = self._needed(gpus, shape)
+        columns["gpus_needed"] = self._needed(gpus, shape) if needed else numbers(_spread(np.array(np.nan), shape))
         return Block(int(np.prod(shape)), {column.name: columns[column.name] for column in COLUMNS})
 
     def _axes_columns(self, gpus: Sequence[GpuRow], shape: Shape) -> Columns:

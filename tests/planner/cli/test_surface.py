@@ -37,6 +37,7 @@ FLAGS = {
     "table": (
         REQUEST_FLAGS - set("--id --method --gpu --max-length --per-device-train-batch-size --batch-size".split())
         | {"--json", "--models", "--methods", "--gpus", "--lengths", "--batch-sizes", "--output", "-o"}
+        | {"--cheapest", "--fastest", "--deadline-hours", "--budget-usd", "--allow-tight"}
     ),
     "explain": REQUEST_FLAGS | {"--json", "--model", "--output", "-o"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
