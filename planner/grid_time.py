@@ -41,8 +41,9 @@ def times(plans: Tensors, cards: OnCards, gpus: Sequence[GpuRow]) -> Times:
     found = {name: np.full(shape, np.nan) for name in _FIELDS}
     rates, places = _rates(gpus)
     usable = np.array([gpus[place].usable_bytes for place in places], np.int64)[:, None]
-    for cells in alike(prepared.model.architecture, plans.batches, plans.lengths) if places else ():
-        batch, length = plans.batches[cells], plans.lengths[cells]
+    lengths = plans.lengths - request.virtual_tokens  # as in a request: step_work adds them
+    for cells in alike(prepared.model.architecture, plans.batches, lengths) if places else ():
+        batch, length = plans.batches[cells], lengths[cells]
         asked = ask(request, prepared, step_work(prepared, request, batch, length), batch, length, c)
         paged = paged_out(cards.device_bytes[places][:, cells], usable, plans.paged_bytes[cells])
         asked = replace(asked, offloaded_bytes=plans.offloaded_bytes[cells], paged_bytes=paged)

@@ -96,7 +96,7 @@ def as_text(value: Any) -> str:
 
 def test_csv_is_read_by_pandas() -> None:
     content = io.BytesIO(written("csv", *blocks(TABLE)))
-    frame = pd.read_csv(content, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    frame = pd.read_csv(content, keep_default_na=False, na_values=[""])
     assert list(frame.columns) == NAMES
     for row, expected in zip(frame.to_dict("records"), rows(TABLE), strict=True):
         for name, value in expected.items():
