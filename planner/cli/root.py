@@ -20,6 +20,7 @@ COMMANDS = {
     "table": "Tables of models, methods, GPUs, counts and lengths, as csv, xlsx, md, json, html or parquet.",
     "explain": "Derive every number, step by step, for a model of your own.",
     "serve": "Memory of one base with adapters and a cache, against whole models.",
+    "claims": "Common claims about fine-tuning, checked.",
     "evidence": "What the planner says beside what others measured, the worst first.",
     "calibrate": "Fit how sure an answer is, to measured runs.",
     "models": "The catalogue's models: all, those that match, or one in detail.",

@@ -21,8 +21,8 @@ _GIB_FROM = 100 * MIB
 class Fact:
     """One declared value.
 
-    unit: "bytes", "count", "share" (shown in percent), "ratio", "usd", "seconds", "hours", "flops", "text", "plain", or
-        "gib" and "two" (cells of tables: two decimals).
+    unit: "bytes", "count", "share" (shown in percent), "ratio", "usd" and "usd0" (without cents), "seconds", "hours",
+        "flops", "text", "plain", "quoted_gb" (GB of 10^9 bytes, as claims say it), "gib" and "two" (two decimals).
     origin: the request's field, the plan's field or term, a part of the architecture, a formula, or a reference.
     """
 
@@ -86,11 +86,13 @@ _UNITS: dict[str, Callable[[float], str]] = {
     "count": _count,
     "share": _share,
     "ratio": _ratio,
+    "usd0": lambda value: f"{value:,.0f} USD",
     "usd": lambda value: f"{value:,.2f} USD",
     "seconds": _seconds,
     "hours": lambda value: f"{value:,.3g} hours",
     "flops": _flops,
     "plain": _number,
+    "quoted_gb": lambda value: f"{value:.3g} GB" if value < 100 else f"{value:,.0f} GB",
     "gib": lambda value: f"{value:,.2f}",
     "two": lambda value: f"{value:.2f}",
 }

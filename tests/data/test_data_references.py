@@ -25,7 +25,8 @@ def test_a_work_has_an_address_and_a_year_or_version(row: ReferenceRow) -> None:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.value is not None], ids=lambda row: row.key)
 def test_a_figure_stands_in_its_quotation(row: ReferenceRow) -> None:
-    numbers = {float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", row.quote)}
+    found = re.findall(r"(\d[\d,]*(?:\.\d+)?)([kK]?)", row.quote)
+    numbers = {float(number.replace(",", "")) * (1000 if thousands else 1) for number, thousands in found}
     numbers |= {value for word, value in _WORDS.items() if word in row.quote.split()}
     factor = 100 if row.unit == "share" else 1
     assert any(abs(number - row.value * factor) < 1e-9 for number in numbers), row.quote

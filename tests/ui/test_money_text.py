@@ -22,7 +22,6 @@ PRICE = Price(
     as_of=date(2026, 7, 20),
     date_confidence="dated",
     source="https://example.com",
-    collected=date(2026, 7, 21),
 )
 
 
@@ -49,7 +48,7 @@ def test_a_price_says_what_it_is_for_and_how_old_it_is() -> None:
     )
     undated = replace(PRICE, as_of=None, date_confidence="undated", note="by the card")
     assert words.price_line(undated, date(2026, 8, 1)).endswith(
-        "; no date, seen 2026-07-21: indicative, [source](https://example.com); by the card"
+        "; price with no date, [source](https://example.com); by the card"
     )
 
 

@@ -40,6 +40,7 @@ FLAGS = {
         | {"--cheapest", "--fastest", "--deadline-hours", "--budget-usd", "--allow-tight"}
     ),
     "explain": REQUEST_FLAGS | {"--json", "--model", "--output", "-o"},
+    "claims": {"--json"},
     "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
     "calibrate": {"--json", "--published", "--write"},
     "serve": set(

@@ -1,0 +1,1 @@
+"""Common claims, each put to the planner over the settings that it leaves open."""
