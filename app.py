@@ -27,6 +27,12 @@ st.navigation(
             help="Methods, GPUs, stacks or saved questions side by side.",
         ),
         st.Page(
+            "ui/pages/serve.py",
+            title="Serve",
+            icon=":material/dns:",
+            help="One base with adapters and a cache on a card, against a whole model for each task.",
+        ),
+        st.Page(
             "ui/pages/profile.py",
             title="Profile",
             icon=":material/speed:",

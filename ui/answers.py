@@ -1,6 +1,8 @@
 """Answers for the page: the planner's results for one request, and the catalogue's names, each computed once."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import streamlit as st
@@ -29,13 +31,20 @@ class Answer:
 def ask(values: state.Values) -> tuple[PlanRequest, Answer]:
     """The request that the inputs make, and its answer.
 
-    Raises PlannerError with one line, for a fault of the program too: its traceback goes to the server's log.
+    Raises PlannerError with one line, for a fault of the program too.
     """
-    try:
+    with one_line(values):
         request = state.request_from_values(values)
         # shown only where it takes a while: a model that the Hub is asked for
         with st.spinner("Working it out"):
             return request, answer(request.model_dump_json(exclude_unset=True))
+
+
+@contextmanager
+def one_line(values: state.Values) -> Iterator[None]:
+    """A fault of the program as a PlannerError with one line; its traceback goes to the server's log."""
+    try:
+        yield
     except PlannerError:
         raise
     except Exception as error:

@@ -40,8 +40,8 @@ Spec = dict[str, Any]
 
 def breakdown_figure(plan: Plan) -> go.Figure:
     """What is on the card at the peak, by category, as one stacked bar against the card's usable memory."""
-    traces = [_segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), PATTERNS[c]) for c in CATEGORIES]
-    traces += [_segment("allocator's slack", slack_bytes(plan), "+"), _band(plan)]
+    traces = [segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), PATTERNS[c]) for c in CATEGORIES]
+    traces += [segment("allocator's slack", slack_bytes(plan), "+"), _band(plan)]
     edge = gib(max(plan.high_bytes, plan.usable_bytes or 0)) * 1.06
     layout = stacked_layout(_BAR_HEIGHT) | {
         "bargap": 0.1,
@@ -49,11 +49,11 @@ def breakdown_figure(plan: Plan) -> go.Figure:
         "yaxis": {"visible": False, "fixedrange": True},
     }
     if plan.usable_bytes is not None:
-        layout |= _card_line(plan.usable_bytes, edge)
+        layout |= card_line(plan.usable_bytes, edge)
     return go.Figure({"data": traces, "layout": layout})
 
 
-def _segment(name: str, num_bytes: int, pattern: str) -> Spec:
+def segment(name: str, num_bytes: int, pattern: str) -> Spec:
     return {
         "type": "bar",
         "name": name,
@@ -97,7 +97,7 @@ def _band(plan: Plan) -> Spec:
     }
 
 
-def _card_line(usable_bytes: int, edge: float) -> Spec:
+def card_line(usable_bytes: int, edge: float) -> Spec:
     """The card's line and its label, above the bar."""
     usable = gib(usable_bytes)
     line: Spec = {"type": "line", "x0": usable, "x1": usable, "yref": "paper", "y0": 0, "y1": 1}

@@ -173,7 +173,7 @@ def request_from_values(values: Values) -> PlanRequest:
     left_open = defaults() | stack_fills(str(values.get("stack")), str(values.get("method")))
     for key, value in in_force(values):
         if key == "model":
-            value = _model(str(value), values.get("own_model"))
+            value = model_of(str(value), values.get("own_model"))
         if key in FIRST_QUESTION or value != left_open[key]:
             _put(data, FIELDS[key], value)
     targets = data.get("lora", {}).get("target_modules")
@@ -197,7 +197,7 @@ def change_of_stack(held: Values, before: str, after: str, method: str) -> dict[
     return {key: default(key) for key, value in former.items() if held.get(key) == value} | stack_fills(after, method)
 
 
-def _model(name: str, own_config: object) -> str | dict[str, Any]:
+def model_of(name: str, own_config: object) -> str | dict[str, Any]:
     """The request's model: a name, or the config of a model that the visitor added.
 
     Raises PlannerError for an own model of another visit, and for a name that nobody knows.

@@ -8,6 +8,7 @@ from planner.catalog.rows.gpu import GpuRow
 from planner.catalog.rows.model import ModelRow
 from planner.parallelism import ParallelismSettings
 from planner.schema import PlanRequest
+from planner.serving.answer import ServingTerm
 from planner.units import GB, format_count, format_gib
 
 METHOD_NAMES = {
@@ -248,7 +249,7 @@ def on_disk(num_bytes: int) -> str:
     return f"{num_bytes / GB:,.3g} GB" if num_bytes >= GB else f"{num_bytes / 10**6:,.3g} MB"
 
 
-def derivation(term: Term) -> str:
+def derivation(term: Term | ServingTerm) -> str:
     """A term's formula, the values put in, and the result."""
     lines = [f"{term.name} = {term.formula}"]
     filled = put_in(term)
@@ -258,7 +259,7 @@ def derivation(term: Term) -> str:
     return "\n".join(lines)
 
 
-def put_in(term: Term) -> str:
+def put_in(term: Term | ServingTerm) -> str:
     """The formula with each symbol replaced by its value."""
 
     def value(match: re.Match[str]) -> str:

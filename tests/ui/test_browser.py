@@ -210,6 +210,18 @@ def test_the_evidence_is_one_click_away_and_fits_a_phone(page: Page, complaints:
     assert complaints == []
 
 
+def test_serving_is_one_click_away_and_fits_a_phone(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    page.get_by_role("link", name="Serve").click()
+    expect(page.get_by_role("heading", name="How many can it serve?")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_role("heading", name="Take it with you")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=SECONDS * 1000)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert complaints == []
+
+
 def test_a_real_run_is_started_watched_and_stopped(page: Page, complaints: list[str]) -> None:
     pytest.importorskip("torch", reason="the child runs the real libraries")
     wait_until_drawn(page)
