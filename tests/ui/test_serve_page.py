@@ -78,7 +78,6 @@ def test_a_refusal_is_one_line(open_serve: Visit, changes: dict[str, str], said:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model": "nobody/knows-this"}, "nobody/knows-this"),
         ({"model": "/etc/passwd"}, "opens no files"),
         ({"lora_r": 0}, "greater than or equal to 1"),
         ({"base": "GPTQ, 4 bits", "kv_cache_dtype": "int4", "engine": "vllm"}, "vLLM keeps no int4 cache"),
