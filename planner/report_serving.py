@@ -93,10 +93,12 @@ def _most(value: int | None, what: str, asked: bool = True) -> str:
 
 def ways_table(both: Sequence[Way]) -> Table:
     """One base with adapters beside whole models."""
+    money = ("training hours", "training USD") if any(way.train_hours is not None for way in both) else ()
     columns = (
         Column("way"),
         Column("trains a tenant", "number"),
         Column("training GiB", "number"),
+        *(Column(heading, "number") for heading in money),
         Column("files GiB", "number"),
         Column("weights GiB", "number"),
         Column("in all GiB", "number"),
@@ -104,15 +106,23 @@ def ways_table(both: Sequence[Way]) -> Table:
         Column("cards", "number"),
     )
     title = f"{both[0].num_tenants:,} tenant{'' if both[0].num_tenants == 1 else 's'}, two ways"
-    return Table(title, columns, tuple(map(_way_row, both)))
+    return Table(title, columns, tuple(_way_row(way, bool(money)) for way in both))
 
 
-def _way_row(way: Way) -> tuple[str, ...]:
-    sizes = (way.training_bytes, way.storage_bytes, way.weights_bytes, way.serving_bytes)
+def money_cells(way: Way) -> tuple[str, str]:
+    """Hours and USD of training all tenants on the card."""
+    hours = "does not fit" if way.train_hours is None else f"{way.train_hours:,.1f}"
+    return hours, "not known" if way.train_cost_usd is None else f"{way.train_cost_usd:,.2f}"
+
+
+def _way_row(way: Way, with_money: bool) -> tuple[str, ...]:
+    sizes = (way.storage_bytes, way.weights_bytes, way.serving_bytes)
     counts = (way.tenants_per_card, way.cards)
     return (
         way.name,
         format_count(way.trained_params),
+        f"{gib(way.training_bytes):,.2f}",
+        *(money_cells(way) if with_money else ()),
         *(f"{gib(size):,.2f}" for size in sizes),
         *("none fits" if count is None else f"{count:,}" for count in counts),
     )

@@ -87,7 +87,7 @@ def _question() -> dict[str, Any]:
         "Search the catalogue, or type an alias or any id of the Hub.",
         typed=True,
     )
-    fact(lambda: _model_facts(model))
+    fact(lambda: model_facts(model))
     method = st.segmented_control(
         "Method",
         state.choices("method"),
@@ -113,7 +113,7 @@ def _question() -> dict[str, Any]:
     }
 
 
-def _model_facts(model: str) -> str:
+def model_facts(model: str) -> str:
     """One line on a model, where its config is from for one that is not in the catalogue."""
     if model in own.own_models():
         return "Your own model: kept in this visit, not in links."

@@ -5,12 +5,13 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from planner.catalog import find_gpu, find_model
+from planner.catalog import find_gpu
 from planner.schema import Dtype
 from planner.serving.request import CacheDtype, Engine
+from ui import own, text
 from ui import serve_state as state
-from ui import text
 from ui.answers import gpu_keys, model_ids
+from ui.inputs import model_facts
 from ui.serve_state import BASES, SHARED
 from ui.state import ATTENTION
 from ui.widgets import URL, fact, select, set_inputs
@@ -49,17 +50,22 @@ def _remember(values: dict[str, Any]) -> None:
 
 
 def _question() -> dict[str, Any]:
+    configs = own.own_models()
     model = select(
-        "model", "Base model", model_ids(), "Search the catalogue, or type a Hub id or an alias.", typed=True
+        "model",
+        "Base model",
+        [*configs, *model_ids()],
+        "Search the catalogue, or type an alias or a Hub id.",
+        typed=True,
     )
-    fact(lambda: text.model_facts(find_model(str(model))))
-    base = _choice(
-        "base", "Base in", list(BASES), "8 and 4 bits as bitsandbytes keeps them; GPTQ and AWQ groups of 128."
-    )
-    gpu = select("gpu", "GPU", gpu_keys(), "Search the catalogue, or type a card's name as clouds say it.", typed=True)
+    fact(lambda: model_facts(model))
+    base = _choice("base", "Base in", list(BASES), "8 and 4 bits: bitsandbytes; GPTQ and AWQ: groups of 128.")
+    cards = [*own.own_cards(), *gpu_keys()]
+    gpu = select("gpu", "GPU", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)
     fact(lambda: text.gpu_facts(find_gpu(str(gpu))))
     return {
         "model": model,
+        "own_model": configs.get(model),
         "base": base,
         "gpu": gpu,
         "tenants": _number("tenants", "Tenants", "Adapters on the card, one a tenant; 0: the base alone.", least=0),
@@ -91,6 +97,15 @@ def _adapters() -> dict[str, Any]:
                 value=bool(state.default("autocast_adapter_dtype")),
                 key="autocast_adapter_dtype",
                 help="`autocast_adapter_dtype`: as PEFT keeps and saves adapters of a 16-bit base.",
+                **URL,
+            ),
+            "num_tokens": st.number_input(
+                "Tokens a tenant is trained on",
+                min_value=1,
+                value=None,
+                step=1_000_000,
+                key="num_tokens",
+                help="`num_tokens`: hours and USD of training, both ways.",
                 **URL,
             ),
         }

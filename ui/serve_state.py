@@ -30,7 +30,7 @@ _BASE_FLAGS = {
     "AWQ, 4 bits": ["--quant-method", "awq"],
 }
 #: Inputs that are fields of the request, by the same name.
-PLAIN = ("max_num_seqs", "max_model_len", "max_num_batched_tokens", "kv_cache_dtype", "engine", "dtype")
+PLAIN = ("max_num_seqs", "max_model_len", "max_num_batched_tokens", "kv_cache_dtype", "engine", "dtype", "num_tokens")
 #: Inputs shared with the other pages.
 SHARED = ("model", "gpu", "lora_r", "target_modules", "autocast_adapter_dtype")
 TENANTS = 10
@@ -54,8 +54,8 @@ def request_from_values(values: Mapping[str, Any]) -> ServeRequest:
     Raises PlannerError with one line on the input that breaks a rule.
     """
     filled = {key: first if values.get(key) in (None, "") else values[key] for key, first in defaults().items()}
-    state.check_model(str(filled["model"]))
-    fields = {key: filled[key] for key in (*PLAIN, "model", "gpu")} | {"quantization": BASES[filled["base"]]}
+    fields = {key: filled[key] for key in (*PLAIN, "gpu")} | {"quantization": BASES[filled["base"]]}
+    fields["model"] = state.model_of(str(filled["model"]), values.get("own_model"))
     if not filled["tenants"]:
         return parse_serve_request(fields | {"adapters": []})
     lora = {"r": filled["lora_r"], "autocast_adapter_dtype": filled["autocast_adapter_dtype"]}
@@ -93,7 +93,7 @@ def cli_command(values: Mapping[str, Any], request: ServeRequest) -> str:
     words = [
         "tunebudget",
         "serve",
-        str(request.model),
+        str(values["model"]),
         "--gpu",
         str(request.gpu),
         "--tenants",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from planner.report_serving import PART_NAMES
+from planner.report_serving import PART_NAMES, money_cells
 from planner.serving.answer import Serving, ServingTerm
 from planner.serving.scenario import Way
 from planner.units import format_count, gib
@@ -33,9 +33,15 @@ def ledger_frame(terms: Sequence[ServingTerm], found: Serving) -> pd.DataFrame:
 
 def ways_frame(both: Sequence[Way]) -> pd.DataFrame:
     """Both ways, one a column: a phone shows two columns, not eight."""
+    money = [money_cells(way) for way in both]
+    costs = {
+        "training all, hours": [hours for hours, _ in money],
+        "training all, USD": [usd for _, usd in money],
+    }
     rows = {
         "parameters trained a tenant": [format_count(way.trained_params) for way in both],
         "training one tenant, GiB": [f"{gib(way.training_bytes):,.1f}" for way in both],
+        **(costs if any(way.train_hours is not None for way in both) else {}),
         "files of all, GiB": [f"{gib(way.storage_bytes):,.1f}" for way in both],
         "weights on the cards, GiB": [f"{gib(way.weights_bytes):,.1f}" for way in both],
         "all on one card, GiB": [f"{gib(way.serving_bytes):,.1f}" for way in both],

@@ -35,6 +35,7 @@ def _choice(values: Any) -> str:
 @click.option("--max-num-batched-tokens", metavar="INTEGER", help="Tokens of one forward pass. [default: 2048]")
 @click.option("--kv-cache-dtype", metavar=_choice(CacheDtype), help="[default: auto]")
 @click.option("--engine", metavar=_choice(Engine), help="Whose cache. [default: transformers]")
+@click.option("--num-tokens", metavar="INTEGER", help="Tokens each tenant is trained on: hours and USD of both ways.")
 @click.option("--dtype", metavar=_choice(Dtype), help="Of what is not quantized. [default: bfloat16]")
 @click.option("--load-in-4bit/--no-load-in-4bit", default=None, help="The base in bitsandbytes' 4 bits.")
 @click.option("--load-in-8bit/--no-load-in-8bit", default=None, help="The base in LLM.int8.")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from planner.dataset import MAX_TOKENS
 from planner.errors import RequestError
 from planner.schema import MAX_BATCH, MAX_LENGTH, Dtype, LoraSettings, QuantizationSettings, as_request_error
 
@@ -40,6 +41,9 @@ class ServeRequest(_Frozen):
     max_model_len: Annotated[int, Field(ge=1, le=MAX_LENGTH, description="tokens a sequence, prompt and answer")] = 4096
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=MAX_LENGTH, description="tokens of one forward pass")] = 2048
     kv_cache_dtype: CacheDtype = Field("auto", description="auto: dtype; int8 and int4 with their scales")
+    num_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = Field(
+        None, description="tokens that each tenant's model is trained on; null: no hours and no cost"
+    )
     engine: Engine = Field("transformers", description="whose cache: transformers' own, or vLLM's blocks of 16 tokens")
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from planner.answer import Plan
+from planner.dataset import DatasetSettings
 from planner.estimate import estimate
 from planner.memory.live import ITEMSIZE
 from planner.schema import PlanRequest
@@ -21,6 +22,8 @@ class Way(BaseModel):
     num_tenants: int
     trained_params: int = Field(description="of one tenant")
     training_bytes: int = Field(description="on the card while one tenant is trained")
+    train_hours: float | None = Field(None, description="of all tenants, one after the other; null where it is unknown")
+    train_cost_usd: float | None = Field(None, description="of all tenants; null where it is unknown")
     storage_bytes: int = Field(description="files of all tenants, and of the base where there is one")
     weights_bytes: int = Field(description="on the cards, for all tenants")
     serving_bytes: int = Field(description="on one card that holds all tenants, with cache and runtime")
@@ -47,6 +50,7 @@ def _adapters(request: ServeRequest, held: Held, found: Serving) -> Way:
         num_tenants=request.num_adapters,
         trained_params=plan.trainable_params,
         training_bytes=plan.needed_bytes,
+        **_money(plan, request.num_adapters),
         storage_bytes=base + found.adapters_bytes,
         weights_bytes=found.base_bytes + found.adapters_bytes,
         serving_bytes=found.total_bytes,
@@ -65,6 +69,7 @@ def _whole_models(request: ServeRequest, held: Held, found: Serving) -> Way:
         num_tenants=count,
         trained_params=plan.trainable_params,
         training_bytes=plan.needed_bytes,
+        **_money(plan, count),
         storage_bytes=count * checkpoint_bytes(request, held),
         weights_bytes=count * parts["base"],
         serving_bytes=count * parts["base"] + fixed,
@@ -90,8 +95,17 @@ def training_request(request: ServeRequest, way: str) -> PlanRequest:
     lora = request.adapters[0].lora if way == "adapters" and request.adapters else None
     run = trained_as(request, lora)
     quantization = request.quantization if run.method == "qlora" else None
-    fields = {"gradient_checkpointing": True, "gpu": request.gpu, "quantization": quantization}
+    dataset = None if request.num_tokens is None else DatasetSettings(num_tokens=request.num_tokens)
+    fields = {"gradient_checkpointing": True, "gpu": request.gpu, "quantization": quantization, "dataset": dataset}
     return run.model_copy(update=fields)
+
+
+def _money(plan: Plan, count: int) -> dict[str, float | None]:
+    """Hours and USD of all runs on the card asked about; unknown where a run does not fit on it."""
+    if plan.verdict == "does not fit" or plan.train_hours is None:
+        return {}
+    cost = None if plan.cost_usd is None else plan.cost_usd * count
+    return {"train_hours": plan.train_hours * count, "train_cost_usd": cost}
 
 
 def _trained(request: ServeRequest, way: str) -> Plan:

@@ -32,6 +32,11 @@ class Rates:
     host_bytes: Number
     network_bytes: Number
 
+    @property
+    def int8_flops(self) -> Number:
+        """Products of LLM.int8, at the 16-bit rate: the catalogue has no int8 rates, and its kernels were not timed."""
+        return self.bfloat16_flops
+
 
 class UnknownRateError(PlannerError):
     """The catalogue has no rate of a card that a step's time needs."""

@@ -116,7 +116,7 @@ def test_the_link_holds_what_differs() -> None:
 
 
 def test_the_keys_are_frozen() -> None:
-    plain = "max_num_seqs max_model_len max_num_batched_tokens kv_cache_dtype engine dtype"
+    plain = "max_num_seqs max_model_len max_num_batched_tokens kv_cache_dtype engine dtype num_tokens"
     assert list(serve_state.defaults()) == [
         *"model gpu lora_r target_modules autocast_adapter_dtype base tenants".split(),
         *plain.split(),

@@ -62,6 +62,19 @@ def test_tenants_two_ways() -> None:
     assert find_gpu("h100").usable_bytes // (2 * params) == 5
 
 
+def test_training_costs_a_tenant_times_the_tenants() -> None:
+    tokens = ("--num-tokens", "10000000")
+    one = answer("llama-3.1-8b", "--gpu", "h200", "--tenants", "1", *tokens)["ways"]
+    many = answer("llama-3.1-8b", "--gpu", "h200", "--tenants", "20", *tokens)["ways"]
+    for alone, all_of_them in zip(one, many, strict=True):
+        assert all_of_them["train_hours"] == pytest.approx(20 * alone["train_hours"])
+        assert all_of_them["train_cost_usd"] == pytest.approx(20 * alone["train_cost_usd"])
+    adapters, whole = answer("llama-3.1-8b", "--gpu", "rtx-4090", "--tenants", "2", *tokens)["ways"]
+    assert adapters["train_cost_usd"] > 0
+    assert whole["train_hours"] is None and whole["train_cost_usd"] is None
+    assert "does not fit" in run("llama-3.1-8b", "--gpu", "rtx-4090", "--tenants", "2", *tokens).stdout
+
+
 def test_groups_of_adapters_are_those_that_are_written() -> None:
     alike = answer("llama-3.1-8b", "--tenants", "4", "--lora-r", "8", "--target-modules", "q_proj,v_proj")
     groups = answer("llama-3.1-8b", "--adapters", "3x8:q_proj,v_proj", "--adapters", "1x8:q_proj,v_proj")

@@ -45,7 +45,8 @@ FLAGS = {
     "calibrate": {"--json", "--published", "--write"},
     "serve": set(
         """--json --gpu --tenants --lora-r --target-modules --adapters --autocast-adapter-dtype --max-num-seqs
-        --max-model-len --max-num-batched-tokens --kv-cache-dtype --engine --dtype --load-in-4bit --load-in-8bit
+        --max-model-len --max-num-batched-tokens --kv-cache-dtype --engine --num-tokens --dtype
+        --load-in-4bit --load-in-8bit
         --quant-method --bits""".split()
     ),
     "models": {"--json"},

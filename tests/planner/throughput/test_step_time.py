@@ -137,3 +137,9 @@ def test_adapters_without_a_named_stack_are_timed_under_autocast_and_say_so() ->
     assert any("under autocast" in note for note in unnamed.notes)
     assert not any("under autocast" in note for note in named.notes)
     assert unnamed.peak_bytes == named.peak_bytes
+
+
+def test_an_8_bit_base_is_timed() -> None:
+    eight = timed(**LARGE, method="qlora", quantization={"load_in_8bit": True})
+    products = part(timed(**LARGE, method="lora"), "matrix products")
+    assert part(eight, "matrix products") == pytest.approx(products, rel=0.2)
