@@ -88,7 +88,7 @@ def replay_request(fields: dict[str, Any]) -> Replayed | None:
     return Replayed(
         fields,
         kind_of(request, memory.setup.loss),
-        blocks_of(step, static, constant),
+        blocks_of(step, static, constant, request.gradient_accumulation_steps > 1),
         memory.peak.total,
         fixed.peak_allocated,
         fixed.peak_reserved,

@@ -82,7 +82,7 @@ class Resident:
 def resident_bytes(request: PlanRequest, static: Static) -> Resident:
     """What every moment of the step has in common but the cuBLAS workspace, which depends on the card."""
     always = static.weights + static.states.total
-    held = static.gradients if request.gradient_accumulation_steps > 1 else 0
+    held = static.accumulated if request.gradient_accumulation_steps > 1 else 0
     in_step = static.gradients + static.step_workspace + buffers_at(static.buffers, "optimizer_step")
     return Resident(static, always + held, always + in_step)
 
@@ -111,7 +111,7 @@ def compute_memory(request: PlanRequest) -> Memory:
     peak, found, static, own_step = max(answers, key=lambda answer: answer[0].total)
     certainty = certainty_of(request, prepared, static)
     band = band_for(request, certainty)
-    cached = cached_bytes(blocks_of(own_step, static, cublas + ids), kind_of(request, setup.loss))
+    cached = cached_bytes(blocks_of(own_step, static, cublas + ids, accumulating), kind_of(request, setup.loss))
     on_device = device_bytes(peak.total, cached, request, band, gpu.usable_bytes if gpu is not None else None)
     return Memory(
         request,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+from planner.architecture.blocks import Linear
 from planner.memory.dims import Number
 from planner.memory.inventory import Setup, inventory, resolve_setup
 from planner.memory.layout import Layout, evaluate, lay_out, representative
@@ -67,7 +68,7 @@ def prepare(request: PlanRequest) -> tuple[Stacked, Prepared]:
 
 def _prepare(stacked: Stacked) -> Prepared:
     request = stacked.request.model_copy(update=OPEN)
-    model = load_model(request)
+    model = _in_own_modules(load_model(request)) if stacked.switches.own_modules else load_model(request)
     setup = resolve_setup(request, model.architecture, stacked.switches)
     items = inventory(request, model.architecture, setup)
     stages = tuple(
@@ -75,6 +76,16 @@ def _prepare(stacked: Stacked) -> Prepared:
         for stage in stages_of(request)
     )
     return Prepared(request, model, setup, stages[0][1], stages)
+
+
+def _in_own_modules(model: Model) -> Model:
+    """The model where a stack builds it of nn.Linear throughout, with a head of its own."""
+    blocks = tuple(replace(block, linears=tuple(map(_plain, block.linears))) for block in model.architecture.blocks)
+    return replace(model, architecture=replace(model.architecture, blocks=blocks, tied=False))
+
+
+def _plain(linear: Linear) -> Linear:
+    return linear._replace(cls="Linear") if linear.cls == "subclass" else linear
 
 
 class _Kept:

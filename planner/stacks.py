@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from planner.catalog.rows.stack import StackRow
-from planner.schema import LoraSettings, PlanRequest, QuantizationSettings
-from planner.switches import DEFAULT, Switches
+from planner.parallelism import FULLY_SHARDED
+from planner.schema import GradientCheckpointingKwargs, LoraSettings, PlanRequest, QuantizationSettings
+from planner.switches import DEFAULT, UNNAMED, Switches
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ def in_stack(request: PlanRequest) -> Stacked:
 
     Source: data/stacks.csv, where each value has its own. What the user set stays, in sub-models too.
     """
+    if not request.names_stack and request.device == "cuda":
+        return Stacked(_as_published(request), UNNAMED, ())
     if request.stack == "transformers":
         return Stacked(request, DEFAULT, ())
     from planner.catalog import stack_values
@@ -32,6 +35,21 @@ def in_stack(request: PlanRequest) -> Stacked:
     open_rows = [row for row in rows if not row.field.startswith("switch.") and _is_open(request, row.field)]
     switches = {row.field.removeprefix("switch."): row.value for row in rows if row.field.startswith("switch.")}
     return Stacked(_filled(request, open_rows), replace(DEFAULT, **switches), tuple(map(_said, open_rows)))
+
+
+def _as_published(request: PlanRequest) -> PlanRequest:
+    """Under FSDP checkpoints are reentrant where nothing says otherwise.
+
+    transformers 4 made them so, and so are those of every published run; they need more than others beside frozen
+    weights, whose hidden states the hooks of flat parameters hold (planner/memory/spread.py).
+    """
+    if request.parallelism.strategy not in FULLY_SHARDED or _sets_reentrant(request):
+        return request
+    return request.model_copy(update={"gradient_checkpointing_kwargs": GradientCheckpointingKwargs(use_reentrant=True)})
+
+
+def _sets_reentrant(request: PlanRequest) -> bool:
+    return not request.gradient_checkpointing or not _is_open(request, "gradient_checkpointing_kwargs.use_reentrant")
 
 
 def _said(row: StackRow) -> str:

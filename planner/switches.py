@@ -21,6 +21,9 @@ LossPath = Literal[
 ]
 
 
+FsdpKind = Literal["flat", "flat_blocks", "per_parameter"]
+
+
 @dataclass(frozen=True, slots=True)
 class Switches:
     """The switches of a stack, at the values of transformers 5.23 with PEFT and bitsandbytes.
@@ -28,8 +31,10 @@ class Switches:
     full_loss, chunked_loss, fused_loss: what `loss` of a request is there.
     quantized_layers: which linears a quantized base has in few bits: all but the head, only those that LoRA adapts,
     or the head too. expert_modules: experts are linears, which bitsandbytes quantizes, not stacks.
+    own_modules: the stack has models of its own, of nn.Linear throughout and with a head apart from the embedding.
     holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
-    fsdp: FullyShardedDataParallel with its flat parameters (FSDP1), or fully_shard (FSDP2).
+    fsdp: FullyShardedDataParallel with its flat parameters (FSDP1), or fully_shard (FSDP2). "flat_blocks": flat, and a
+    block's frozen parameters lie in one with its adapters, so that its gradient is as wide as all of them.
     """
 
     full_loss: LossPath = "full"
@@ -37,8 +42,9 @@ class Switches:
     fused_loss: LossPath = "fused"
     quantized_layers: Literal["linears", "adapted", "linears_and_head"] = "linears"
     expert_modules: bool = False
-    fsdp: Literal["flat", "per_parameter"] = "per_parameter"
+    fsdp: FsdpKind = "per_parameter"
     holds_4bit_input: bool = False
+    own_modules: bool = False
 
     def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:
         """The kernel that `loss` names in this stack."""
@@ -46,3 +52,5 @@ class Switches:
 
 
 DEFAULT = Switches()
+#: On cards, where no stack is named: what published runs had under FSDP, and the version that needs more.
+UNNAMED = Switches(fsdp="flat")

@@ -20,7 +20,7 @@ from planner.methods.saved import Saved, embedding_module, saved_modules
 from planner.methods.spellings import in_this_models_words
 from planner.methods.targets import adapted_names, quantized_linears
 from planner.schema import PlanRequest, QuantizationSettings
-from planner.switches import DEFAULT, LossPath, Switches
+from planner.switches import DEFAULT, FsdpKind, LossPath, Switches
 
 Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm", "other", "adapter", "buffer"]
 
@@ -68,7 +68,7 @@ class Setup:
     loss: LossPath = "full"
     storage: Storage | None = None
     quantized_experts: bool = False
-    flat_fsdp: bool = False
+    fsdp: FsdpKind = "per_parameter"
     saved: frozenset[Saved] = frozenset()
     train_base: bool = False
     holds_4bit_input: bool = False
@@ -111,7 +111,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         prompts=prompt_shapes(request, architecture),
         saved=saved_modules(architecture, lora.modules_to_save, other_spellings) if lora is not None else frozenset(),
         quantized_experts=quantization is not None and (switches.expert_modules or quantization.is_checkpoint),
-        flat_fsdp=switches.fsdp == "flat",
+        fsdp=switches.fsdp,
     )
 
 

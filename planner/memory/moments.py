@@ -29,6 +29,7 @@ class Static:
 
     weights: one term a group of tensors alike. items: of the whole model; trained: the device's part of the states'.
     buffers: what sharding holds besides at some moments; host_bytes: what the host keeps for this device.
+    accumulated: gradients while micro-batches add to them, which sharding can leave whole until the last.
     """
 
     items: tuple[Item, ...]
@@ -37,6 +38,7 @@ class Static:
     weights: int
     weights_in_use: int
     gradients: int
+    accumulated: int
     states: StateBytes
     step_workspace: int
     trained: tuple[Item, ...]
@@ -54,14 +56,15 @@ def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[
     optimizer, shares = OPTIMIZERS[request.optim], shares_of(request, architecture, items, setup)
     terms = tuple(weight_terms(shares.weights, setup, shares.devices))
     weights = sum(term.bytes for term in terms)
-    states = state_bytes(optimizer, shares.states, request.device)
+    states, gradients = state_bytes(optimizer, shares.states, request.device), gradient_bytes(shares.gradients)
     return Static(
         items=items,
         optimizer=optimizer,
         weight_terms=terms,
         weights=weights,
         weights_in_use=weights - sum(i.elements * _cast_bytes(i, setup) for i in shares.weights),
-        gradients=gradient_bytes(shares.gradients),
+        gradients=gradients,
+        accumulated=shares.unreduced or gradients,
         states=states,
         step_workspace=step_workspace_bytes(optimizer, shares.in_step, request.device),
         trained=shares.states,
@@ -96,7 +99,7 @@ class Moment:
 
 def moments(static: Static, step: Step, accumulating: bool, constant: int) -> list[Moment]:
     """One moment a phase, in order; `constant` is live throughout (the cuBLAS workspace, the batch)."""
-    held = static.gradients if accumulating else 0
+    held = static.accumulated if accumulating else 0
     found = [Moment("loaded", None, 0, 0, 0, (), static.weights)]
     for composition in step.moments(lambda at: buffers_at(static.buffers, at)):
         buffers = _live(static, composition.at)

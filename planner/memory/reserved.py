@@ -61,7 +61,7 @@ class Blocks:
         return self.head, self.kept, self.forward, self.backward, self.gradients, self.temporaries, self.most
 
 
-def blocks_of(step: Step, static: Static, constant: Number) -> Blocks:
+def blocks_of(step: Step, static: Static, constant: Number, accumulating: bool) -> Blocks:
     """The blocks of one device's step; constant: the batch, the cuBLAS workspace."""
     runs: Runs = [run for stack in step.stacks for run in stack]
     model, tape = step.model, step.tape
@@ -75,7 +75,7 @@ def blocks_of(step: Step, static: Static, constant: Number) -> Blocks:
         kept=larger(kept, left),
         forward=_largest([layer.forward for layer, _ in runs]),
         backward=_largest([layer.backward for layer, _ in runs]),
-        gradients=static.gradients,
+        gradients=max(static.gradients, static.accumulated if accumulating else 0),
         temporaries=static.step_workspace,
     )
 

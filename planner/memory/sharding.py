@@ -52,7 +52,7 @@ class Shares:
 
     weights, gradients, states: the tensors that it keeps of each. devices: over how many the weights are divided.
     buffers: what it holds besides. host_bytes: what the host keeps for it. stepped: what the optimizer takes at once,
-    where that is less than all states.
+    where that is less than all states. unreduced: bytes of gradients that wait whole for the last micro-batch.
     """
 
     weights: tuple[Item, ...]
@@ -62,6 +62,7 @@ class Shares:
     buffers: tuple[Buffer, ...] = ()
     host_bytes: int = 0
     stepped: tuple[Item, ...] | None = None
+    unreduced: int = 0
 
     @property
     def in_step(self) -> tuple[Item, ...]:

@@ -6,7 +6,7 @@ Source: torch 2.13 distributed/fsdp/_fully_shard; the order of allocations was f
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
@@ -26,6 +26,7 @@ from planner.memory.sharding import (
     outside,
 )
 from planner.memory.sharding_host import host_bytes, on_device
+from planner.memory.states import gradient_bytes
 from planner.schema import PlanRequest
 
 _GATHER = "torch 2.13 distributed/fsdp/_fully_shard/_fsdp_collectives.py foreach_all_gather"
@@ -48,10 +49,40 @@ def fsdp_shares(
 ) -> Shares:
     """Everything divided by `shards`; with offload_params the host keeps it."""
     local = by_rows(items, shards)
+    with_gradients = _with_gradients(architecture, items, setup)
     buffers = tuple(_buffers(_sizes(request, architecture, items, setup)))
-    if not request.parallelism.offload_params:
-        return Shares(local, local, local, shards, buffers)
-    return Shares(on_device(local), (), (), shards, buffers, host_bytes(request, setup, local, shards))
+    unreduced = sum(gathered_size(item, request, setup) * item.count for item in with_gradients if item.has_gradient)
+    if request.parallelism.offload_params:
+        host = host_bytes(request, setup, local, shards)
+        return Shares(on_device(local), (), (), shards, buffers, host, unreduced=unreduced)
+    gradients = by_rows(with_gradients, shards)
+    if setup.fsdp != "per_parameter":
+        buffers += (_until_forward(gradient_bytes(gradients)),)
+    return Shares(local, gradients, local, shards, buffers, unreduced=unreduced)
+
+
+def _with_gradients(architecture: Architecture, items: tuple[Item, ...], setup: Setup) -> tuple[Item, ...]:
+    """The parameters, with those marked that lie in one flat parameter with trained ones.
+
+    FSDP reduces gradients at once; between micro-batches (no_sync, set_requires_gradient_sync) they stay whole.
+    Source: torch 2.13 distributed/fsdp/_flat_param.py; _fully_shard/_fsdp_param.py to_accumulated_grad_if_needed;
+    transformers 5.23 trainer.py (accelerator.no_sync in all micro-batches but the last).
+    """
+    if setup.fsdp != "flat_blocks":
+        return items
+    apart = set(outside(architecture, items))
+    return tuple(
+        item if item in apart or item.role in ("buffer", "linear_4bit") else replace(item, trainable=True)
+        for item in items
+    )
+
+
+def _until_forward(num_bytes: int) -> Buffer:
+    """zero_grad lets go of the views; the flat gradient behind them goes in the next forward."""
+    formula = "sum of flat gradients' shards x bytes of their dtype"
+    source = "torch 2.13 distributed/fsdp/_runtime_utils.py _root_pre_forward (_reset_flat_param_grad_info_if_needed)"
+    at = ("between_steps",)
+    return Buffer("flat gradients", "gradients", num_bytes, formula, {}, at, source, born="backward_layers")
 
 
 def _sizes(request: PlanRequest, architecture: Architecture, items: tuple[Item, ...], setup: Setup) -> Sizes:

@@ -47,7 +47,7 @@ def left_by_hooks(request: PlanRequest, setup: Setup) -> Live:
     """
     reentrant = request.gradient_checkpointing and request.gradient_checkpointing_kwargs.use_reentrant
     frozen = request.lora_settings is not None
-    if not setup.flat_fsdp or request.parallelism.strategy not in FULLY_SHARDED or not (reentrant and frozen):
+    if setup.fsdp != "flat" or request.parallelism.strategy not in FULLY_SHARDED or not (reentrant and frozen):
         return Live()
     size = ITEMSIZE[computing(request, setup).dtype]
     key: Key = ("hidden states held by FSDP's hooks", "activations", ("B", "S", "hidden"))
@@ -71,6 +71,13 @@ def spread_notes(request: PlanRequest) -> list[str]:
     if request.num_gpus > 1 or p.strategy != "none":
         whose = "the one device" if request.num_gpus == 1 else f"one of {request.num_gpus:,} devices"
         notes.append(f"bytes are those of {whose}; modelled is {_MODELLED[p.strategy]}")
+    if p.strategy in FULLY_SHARDED and not request.names_stack:
+        notes.append(
+            "no stack is named: FSDP is taken with flat parameters and reentrant checkpoints, as transformers 4 had it, "
+            "which needs more than today's (stack: transformers@5)"
+        )
+    if p.strategy in FULLY_SHARDED and request.gradient_accumulation_steps > 1:
+        notes.append("between micro-batches FSDP keeps whole gradients of what trains (no_sync)")
     if p.strategy in FULLY_SHARDED and request.quantization_settings is not None:
         notes.append("quantized weights are stored in a dtype that FSDP can shard (bnb_4bit_quant_storage)")
     if p.strategy in FULLY_SHARDED and p.offload_params and not p.offload_optimizer:

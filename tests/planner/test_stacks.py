@@ -159,3 +159,33 @@ def test_old_bitsandbytes_kept_the_inputs_of_4_bit_products() -> None:
     tokens = BATCH * LENGTH
     kept = 2 * tokens * (HIDDEN + 2 * HIDDEN)  # of one layer at least: attention's output, the MLP's two inputs
     assert old - new >= kept
+
+
+def test_fsdp_without_a_stack_is_read_as_published_runs_had_it() -> None:
+    fields: dict[str, Any] = {"model": TINY, "method": "lora", "num_gpus": 2, "gradient_checkpointing": True}
+    fields |= {"parallelism": {"strategy": "fsdp"}, "per_device_train_batch_size": BATCH, "max_length": LENGTH}
+    fields |= {"optim": "adamw_torch"}
+    unnamed, named, flat = (
+        estimate(parse_request(fields | stack))
+        for stack in ({}, {"stack": "transformers@5"}, {"stack": "transformers@4.49"})
+    )
+    assert unnamed.peak_bytes == flat.peak_bytes > named.peak_bytes
+    said = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    assert estimate(parse_request(fields | said)).peak_bytes == named.peak_bytes
+    assert any("no stack is named" in note for note in unnamed.notes)
+    assert not any("no stack is named" in note for note in named.notes)
+
+
+def test_litgpt_has_a_head_of_its_own() -> None:
+    tied = TINY | {"tie_word_embeddings": True}
+    sizes = {"method": "lora", "per_device_train_batch_size": 1, "lora": {"r": 8, "autocast_adapter_dtype": False}}
+    own, shared = (
+        estimate(parse_request(sizes | {"model": tied, "stack": stack})) for stack in ("litgpt", "transformers")
+    )
+    assert own.weights_bytes - shared.weights_bytes == 2 * VOCAB * HIDDEN
+
+
+def test_litgpt_quantizes_falcons_linears() -> None:
+    falcon = {"model": "tiiuae/falcon-7b", "method": "qlora", "lora": {"target_modules": ["query_key_value"]}}
+    own, theirs = (estimate(parse_request(falcon | {"stack": stack})) for stack in ("litgpt", "axolotl"))
+    assert own.weights_bytes < theirs.weights_bytes / 2

@@ -124,3 +124,29 @@ def test_flat_fsdp_keeps_hidden_states_and_gradients_of_reentrant_checkpoints() 
     one = 2 * 8 * 4096 * H * 2
     assert kept % one == 0 and kept // one in (LAYERS - 2, LAYERS - 1)
     assert term(rows, "hidden states held by FSDP's hooks") == 0
+
+
+def test_gradients_stay_whole_until_the_last_micro_batch() -> None:
+    """accelerate's no_sync: FSDP reduces at once, so that what waits is as large as on one device."""
+    once, many = (plan("fsdp", gradient_accumulation_steps=steps, per_device_train_batch_size=64) for steps in (1, 8))
+    assert (once.gradients_bytes, many.gradients_bytes) != (0, 0)
+    assert many.peak_bytes - once.peak_bytes > 2 * PARAMS * 3 // 4 - 2 * ROOT
+    sums = [sum(t.bytes for t in found.terms) for found in (once, many)]
+    assert sums == [found.peak_bytes + found.runtime_bytes for found in (once, many)]
+
+
+def test_a_flat_parameter_of_a_whole_block_has_a_gradient_as_wide() -> None:
+    """LitGPT's published runs on 2 and 4 devices hold a copy of the blocks' weights as gradients."""
+    lora: dict[str, Any] = {"method": "lora", "gradient_accumulation_steps": 8, "lora": {"r": 8}}
+    blocks, apart = (plan("fsdp", stack=stack, **lora) for stack in ("litgpt@0.4", "transformers@4.45"))
+    held = next(m.live_bytes["gradients"] for m in blocks.timeline if m.phase == "forward")
+    assert held > 2 * LAYER * LAYERS
+    assert next(m.live_bytes["gradients"] for m in apart.timeline if m.phase == "forward") < LAYER
+
+
+def test_flat_gradients_go_in_the_next_forward() -> None:
+    """A published run: 16 bytes a parameter between steps, where weights and states are 12."""
+    fields: dict[str, Any] = {"dtype": "float32", "mixed_precision": "bf16", "optim": "adamw_torch"}
+    flat, rows = (plan("fsdp", stack=stack, **fields) for stack in ("transformers@4.45", "transformers@5"))
+    assert flat.steady_bytes - rows.steady_bytes == pytest.approx(4 * PARAMS / 4, rel=1e-3)
+    assert flat.peak_bytes == rows.peak_bytes
