@@ -73,7 +73,7 @@ def spread_notes(request: PlanRequest) -> list[str]:
         notes.append(f"bytes are those of {whose}; modelled is {_MODELLED[p.strategy]}")
     if p.strategy in FULLY_SHARDED and not request.names_stack:
         notes.append(
-            "no stack is named: FSDP is taken with flat parameters and reentrant checkpoints, as transformers 4 had it, "
+            "no stack is named: FSDP is taken with flat parameters and reentrant checkpoints, as transformers 4 had, "
             "which needs more than today's (stack: transformers@5)"
         )
     if p.strategy in FULLY_SHARDED and request.gradient_accumulation_steps > 1:
