@@ -21,6 +21,7 @@ test: .venv/installed-test
 
 bench: .venv/installed-app
 	$(BIN)/python -m benchmarks.planner
+	$(BIN)/python -m benchmarks.tables
 
 # Real steps of a small model on this machine, by all three methods, beside the plan and the trace.
 profile: .venv/installed-test

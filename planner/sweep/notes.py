@@ -3,10 +3,12 @@
 from typing import Any
 
 from planner import __version__
+from planner.cost.rate import rate_of
+from planner.errors import PlannerError
 from planner.schema import PlanRequest
 from planner.sweep.axes import Axes
 from planner.sweep.needed import COUNTS
-from planner.sweep.settle import CARDS_A_NODE, SHARDED
+from planner.sweep.settle import CARDS_A_NODE, SHARDED, settled
 
 
 def notes(axes: Axes) -> tuple[tuple[str, str], ...]:
@@ -25,7 +27,33 @@ def notes(axes: Axes) -> tuple[tuple[str, str], ...]:
             "gpus_needed",
             f"the smallest of {_counts()} cards whose verdict is fits; the batch is that of each card, as in the row",
         ),
+        ("time", "of what fits or is tight; expected, in the middle of its band; tokens are of all cards together"),
+        ("prices", _prices(axes)),
     )
+
+
+def _prices(axes: Axes) -> str:
+    """How the cards are paid for, and the days of the prices."""
+    requests = [request for count in axes.counts if (request := _request(axes, count)) is not None]
+    prices = [rate_of(request, gpu).price for request in requests for gpu in axes.gpus]
+    known = [price for price in prices if price is not None]
+    dates = sorted(price.as_of for price in known if price.as_of is not None)
+    kinds = ", ".join(sorted({price.pricing.replace("_", " ") for price in known})) or "none is known"
+    days = f", valid between {dates[0]} and {dates[-1]}" if dates else ""
+    return (
+        f"{kinds}: of the smallest machines that hold the cards{days}; {len(known) - len(dates)} of {len(prices)} have "
+        f"no date, {len(prices) - len(known)} are unknown; storage and traffic are not in them"
+    )
+
+
+def _request(axes: Axes, count: int) -> PlanRequest | None:
+    """A request on so many cards, by the first method that has one."""
+    for method in axes.methods:
+        try:
+            return settled(axes.base, next(iter(axes.models)), method, count)
+        except PlannerError:
+            continue
+    return None
 
 
 def _counts() -> str:

@@ -88,3 +88,36 @@ def test_ctrl_c_leaves_a_valid_file(tmp_path: Path) -> None:
     frame = pd.read_csv(path)
     assert f"{len(frame):,} rows of" in said
     assert frame.notna().all()[["model", "method", "gpu", "num_gpus"]].all()
+
+
+GOAL = ("--models", "llama-3.2-1b", "--gpus", "t4,rtx-4090,h100", "--num-tokens", "100000000", "--num-gpus", "1,2")
+
+
+def test_a_search_says_what_to_take_and_why_not_the_rest() -> None:
+    found = run(*GOAL, "--cheapest")
+    assert found.exit_code == 0
+    assert found.stdout.startswith("meta-llama/Llama-3.2-1B, the cheapest plan: ")
+    assert "Time against money" in found.stdout and "The best option of every other card" in found.stdout
+    faster = run(*GOAL, "--fastest", "--budget-usd", "100")
+    assert faster.stdout.startswith("meta-llama/Llama-3.2-1B, the fastest plan within 100 USD: ")
+
+
+def test_a_search_as_json_and_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "options.csv"
+    found = run(*GOAL, "--deadline-hours", "20", "--json", "-o", str(path))
+    answer, frame = json.loads(found.stdout), pd.read_csv(path)
+    assert found.exit_code == 0 and len(frame) == answer["options"] == sum(answer["outcomes"].values())
+    assert answer["cheapest"] in answer["front"] and answer["fastest"] == answer["front"][0]
+    assert frame.outcome.value_counts().to_dict() == answer["outcomes"]
+    assert {row["gpu"] for row in answer["best_by_card"]} == {"t4", "rtx-4090", "h100-sxm"}
+
+
+def test_a_goal_that_cannot_be_reached_ends_with_1() -> None:
+    found = run(*GOAL, "--cheapest", "--budget-usd", "0.0001")
+    assert found.exit_code == 1 and "no option fits within 0.0001 USD" in found.stdout
+    assert "over budget: " in found.stdout
+
+
+def test_a_search_without_tokens_is_refused() -> None:
+    found = run("--models", "gpt2", "--cheapest")
+    assert found.exit_code == 2 and "a search needs the tokens to train on: --num-tokens" in found.stderr

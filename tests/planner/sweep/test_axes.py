@@ -1,11 +1,13 @@
 """Names and sizes of a table: looked up once, and refused in one line."""
 
+import re
 from typing import Any
 
 import pytest
 
 from planner.catalog import list_gpus, list_models
 from planner.errors import PlannerError
+from planner.sweep.notes import notes
 from planner.sweep.settle import settled
 from tests.planner.sweep.tables import axes
 
@@ -45,3 +47,12 @@ def test_many_cards_stand_in_machines_of_eight() -> None:
     nodes = {count: settled({}, "gpt2", "lora", count).num_nodes for count in (1, 8, 9, 16, 12, 64)}
     assert nodes == {1: 1, 8: 1, 9: 3, 16: 2, 12: 2, 64: 8}
     assert settled({"num_nodes": 4}, "gpt2", "lora", 16).num_nodes == 4
+
+
+def test_the_notes_say_settings_and_the_days_of_prices() -> None:
+    said = dict(notes(axes(counts=[1, 8], base={"gradient_checkpointing": True, "lora": {"r": 64}})))
+    assert "gradient_checkpointing true" in said["settings of all rows"] and "lora.r 64" in said["settings of all rows"]
+    dated = re.fullmatch(r"on demand: .* valid between (\d{4}-\d\d-\d\d) and (\d{4}-\d\d-\d\d); .*", said["prices"])
+    assert dated is not None and dated[1] <= dated[2]
+    unknown = dict(notes(axes(gpus=["rtx-2080-ti"], base={})))["prices"]
+    assert unknown.startswith("none is known: ") and "1 are unknown" in unknown
