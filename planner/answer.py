@@ -108,6 +108,7 @@ class Price:
     date_confidence: DateConfidence
     source: str
     note: str = ""
+    collected: Annotated[date | None, Field(description="day the price was seen; null: it is the request's own")] = None
 
 
 class Plan(BaseModel):

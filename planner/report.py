@@ -10,7 +10,7 @@ from typing import Literal
 
 from planner.advise import Suggestion
 from planner.answer import CATEGORIES, PHASE_NAMES, Category, Plan, Term
-from planner.report_money import time_and_money
+from planner.report_money import figures_of, time_and_money
 from planner.schema import PlanRequest
 from planner.units import format_count, format_gib, gib
 
@@ -170,13 +170,18 @@ def _ledger_row(term: Term) -> tuple[str, ...]:
 
 
 def comparison_table(plans: Sequence[Plan]) -> Table:
-    """One line a plan: method, card, need, band, headroom and verdict."""
+    """One line a plan: method, card, need, band, headroom and verdict; hours and USD where they are known."""
     with_card = any(plan.gpu for plan in plans)
     numbers = [Column(heading, "number") for heading in ("trains", "needs GiB", "90% band")]
     columns = [Column("method"), *numbers]
     if with_card:
         columns = [Column("method"), Column("gpu"), *numbers, Column("left GiB", "number"), Column("verdict")]
-    rows = tuple(_comparison_row(plan, with_card) for plan in plans)
+    money = figures_of(plans)
+    columns += [Column(heading, "number") for heading in money]
+    rows = tuple(
+        (*_comparison_row(plan, with_card), *cells)
+        for plan, cells in zip(plans, zip(*money.values(), strict=True) if money else [()] * len(plans), strict=True)
+    )
     return Table("Side by side", tuple(columns), rows)
 
 

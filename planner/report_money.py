@@ -1,10 +1,12 @@
 """Words on time and money: hours, USD, and what the price rests on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 from planner.answer import Plan, Price
-from planner.cost.age import age_text
+from planner.cost.age import GIVEN, age_text
+
+_PER_MILLION = "usd_per_million_tokens"
 
 
 def time_and_money(plan: Plan, today: date) -> Iterator[str]:
@@ -15,6 +17,16 @@ def time_and_money(plan: Plan, today: date) -> Iterator[str]:
         yield run_text(plan)
     if plan.price is not None:
         yield price_text(plan.price, today)
+
+
+def figures_of(plans: Sequence[Plan]) -> dict[str, list[str]]:
+    """Columns of a table of plans: those that any of them has a figure for, by heading."""
+    columns = {"hours": ("train_hours", ",.1f"), "USD": ("cost_usd", ",.2f"), "USD/M tokens": (_PER_MILLION, ".3f")}
+    cells = {
+        heading: ["" if (value := getattr(plan, name)) is None else format(value, form) for plan in plans]
+        for heading, (name, form) in columns.items()
+    }
+    return {heading: column for heading, column in cells.items() if any(column)}
 
 
 def speed_text(plan: Plan) -> str:
@@ -41,11 +53,9 @@ def run_text(plan: Plan) -> str:
 
 def price_text(price: Price, today: date) -> str:
     """The price of an hour with provider, instance, date and source."""
-    return (
-        f"Price: {usd(price.usd_per_hour)} an hour, {place_text(price)} "
-        f"({age_text(price.as_of, price.date_confidence, today)}; {price.source})"
-        f"{f'; {price.note}' if price.note else ''}."
-    )
+    dated = GIVEN if price.source == GIVEN else f"{age_text(price, today)}; {price.source}"
+    note = f"; {price.note}" if price.note else ""
+    return f"Price: {usd(price.usd_per_hour)} an hour, {place_text(price)} ({dated}){note}."
 
 
 def place_text(price: Price) -> str:

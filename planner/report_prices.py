@@ -19,7 +19,7 @@ def price_table(rows: Sequence[PriceRow], today: date) -> Table:
 
 def prices_text(rows: Sequence[PriceRow], today: date) -> str:
     """How many there are, and how many are only indicative."""
-    marked = sum(is_indicative(row.as_of, row.date_confidence, today) for row in rows)
+    marked = sum(is_indicative(row, today) for row in rows)
     parts = sum(row.sold_as == "part" for row in rows)
     words = f"{len(rows)} prices; {marked} are undated or older than {STALE_DAYS} days and only indicative"
     return f"{words}, {parts} are list prices without their host." if parts else f"{words}."
@@ -36,7 +36,7 @@ def _row(row: PriceRow, today: date) -> tuple[str, ...]:
         row.provider,
         instance,
         row.region,
-        age_text(row.as_of, row.date_confidence, today),
+        age_text(row, today),
         _ORIGINS[row.origin],
         row.source_url,
     )

@@ -34,7 +34,7 @@ def option_frame(found: Sequence[Option], today: date) -> pd.DataFrame:
         assert price is not None
         figures = (plan.train_hours, plan.cost_usd, plan.cost_usd_low, plan.cost_usd_high, plan.usd_per_million_tokens)
         of = (price.usd_per_hour, price.gpus, price.provider, price.instance, price.region)
-        dated = age_text(price.as_of, price.date_confidence, today)
+        dated = age_text(price, today)
         rows.append((gpu.key, plan.verdict, *figures, *of, dated, price.source))
     frame = pd.DataFrame(rows, columns=list(OPTION_COLUMNS))
     return frame.dropna(axis="columns", how="all")

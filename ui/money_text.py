@@ -3,7 +3,7 @@
 from datetime import date
 
 from planner.answer import Plan, Price
-from planner.cost.age import age_text
+from planner.cost.age import GIVEN, age_text
 
 _PRICING = {"on_demand": "on demand", "spot": "spot", "reserved": "reserved by the month", "owned": "owned"}
 
@@ -40,12 +40,16 @@ def price_line(price: Price, today: date) -> str:
     """What an hour costs, of whom, of what day and from where; old and undated prices are marked."""
     where = ", ".join(filter(None, (price.provider, price.instance, price.region)))
     cards = f"{price.gpus:,} GPU{'s' if price.gpus > 1 else ''}"
-    dated = f"price of {age_text(price.as_of, price.date_confidence, today)}" if price.as_of else "price with no date"
-    if price.source.endswith("the request"):
-        dated = "your own price"
-    link = f"[source]({price.source})" if price.source.startswith("https://") else price.source
-    note = f"; {price.note}" if price.note else ""
-    return f"{usd(price.usd_per_hour)} an hour for {cards}, {_PRICING[price.pricing]}, {where}; {dated}, {link}{note}"
+    said = f"{usd(price.usd_per_hour)} an hour for {cards}, {_PRICING[price.pricing]}, {where}"
+    return "; ".join(filter(None, (said, _known(price, today), price.note)))
+
+
+def _known(price: Price, today: date) -> str:
+    """Of what day and from where a price is known."""
+    if price.source == GIVEN:
+        return GIVEN
+    dated = f"price of {age_text(price, today)}" if price.as_of else age_text(price, today)
+    return f"{dated}, [source]({price.source})" if price.source.startswith("https://") else f"{dated}, {price.source}"
 
 
 def utilization(plan: Plan) -> str | None:

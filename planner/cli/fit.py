@@ -79,6 +79,7 @@ def _answer(
         "suggestions": [asdict(suggestion) for suggestion in suggestions],
     }
     figures = {"needed_bytes", "device_bytes", "low_bytes", "high_bytes", "headroom_bytes"}
-    names = {"method", "trainable_params", "verdict"} | figures
+    money = {"train_hours", "cost_usd", "usd_per_million_tokens"}
+    names = money | {"method", "trainable_params", "verdict"} | figures
     methods = {"methods": [p.model_dump(mode="json", include=names) for p in plans]} if len(plans) > 1 else {}
     return plan.model_dump(mode="json") | fields | methods

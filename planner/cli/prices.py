@@ -70,7 +70,7 @@ def _nothing() -> str:
 
 
 def _json(row: PriceRow, today: date) -> dict[str, object]:
-    marks = {"age_days": age_days(row.as_of, today), "indicative": is_indicative(row.as_of, row.date_confidence, today)}
+    marks = {"age_days": age_days(row, today), "indicative": is_indicative(row, today)}
     return row.model_dump(mode="json") | marks
 
 

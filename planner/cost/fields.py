@@ -35,7 +35,7 @@ def money_fields(request: PlanRequest, gpu: GpuRow | None, speed: Speed | None) 
     if request.dataset is not None:
         hours = tuple(train_hours(request.dataset, tokens) for tokens in (speed.expected, speed.fast, speed.slow))
         fields |= _run_fields(rate, *hours)
-        notes += _run_notes(rate, rate.price, hours[0])
+        notes += [*_run_notes(rate, rate.price, hours[0]), *_length_notes(request)]
     return fields, notes
 
 
@@ -56,6 +56,22 @@ def _run_fields(rate: Rate, hours: float, low: float, high: float) -> dict[str, 
         "cost_usd_low": rate.usd(low),
         "cost_usd_high": rate.usd(high),
     }
+
+
+def _length_notes(request: PlanRequest) -> list[str]:
+    """What the count of tokens leaves out where examples are of another length than the step's."""
+    dataset, longest = request.dataset, request.max_length
+    if dataset is None or dataset.mean_length is None:
+        return []
+    if dataset.mean_length > longest:
+        return [
+            f"dataset: examples of {dataset.mean_length:g} tokens are longer than max_length {longest}: trainers cut "
+            "them, or packing splits them; all their tokens are counted"
+        ]
+    if request.padding == "padded":
+        most = longest / dataset.mean_length
+        return [f"dataset: padding is not counted; batches that are padded to max_length take {most:.2g} times as long"]
+    return []
 
 
 def _run_notes(rate: Rate, price: Price | None, hours: float) -> list[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from planner.answer import Price
 from planner.catalog import GpuRow
+from planner.cost.age import GIVEN
 from planner.cost.power import given_or_default, power_of
 from planner.pricing import PricingSettings
 
@@ -36,7 +37,7 @@ class Ownership:
 
 def ownership(gpu: GpuRow, num_gpus: int, num_nodes: int, pricing: PricingSettings) -> Ownership | str:
     """The terms of owning the cards, or one line on what is missing."""
-    card_usd, source = pricing.purchase_price_usd, "the request"
+    card_usd, source = pricing.purchase_price_usd, GIVEN
     if card_usd is None:
         card_usd, source = gpu.launch_msrp_usd, f"launch price: {gpu.msrp_source}"
     if card_usd is None:
@@ -56,7 +57,7 @@ def ownership(gpu: GpuRow, num_gpus: int, num_nodes: int, pricing: PricingSettin
 
 def owned_price(gpu: GpuRow, num_gpus: int, num_nodes: int, terms: Ownership) -> Price:
     """The hour of owned cards as a price."""
-    from_request = terms.purchase_source == "the request"
+    from_request = terms.purchase_source == GIVEN
     return Price(
         provider="owned",
         instance="",

@@ -3,6 +3,7 @@
 from planner.answer import Price
 from planner.catalog import GpuRow, PriceRow, cheapest_price
 from planner.catalog.rows.price import Pricing
+from planner.cost.age import GIVEN
 
 #: A month's contract in hours, as clouds count it: 365 x 24 / 12.
 HOURS_PER_MONTH = 730
@@ -31,6 +32,7 @@ def rented_price(
         date_confidence=row.date_confidence,
         source=row.source_url,
         note=_note(row, cards_per_node),
+        collected=row.collected,
     )
 
 
@@ -46,7 +48,7 @@ def own_price(usd_per_gpu_hour: float, num_gpus: int, num_nodes: int, pricing: P
         instances=num_nodes,
         as_of=None,
         date_confidence="undated",
-        source="given in the request",
+        source=GIVEN,
     )
 
 

@@ -1,5 +1,6 @@
 """What a person reads of time and money: every price with its date and source, old ones marked."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -9,7 +10,8 @@ from planner.catalog import find_gpu
 from planner.cost.age import STALE_DAYS, age_text, is_indicative
 from planner.cost.fields import Speed, money_fields
 from planner.estimate import estimate
-from planner.report_money import hours, place_text, time_and_money, usd
+from planner.report import comparison_table
+from planner.report_money import figures_of, hours, place_text, time_and_money, usd
 from planner.schema import PlanRequest, parse_request
 
 TODAY = date(2026, 11, 24)
@@ -68,6 +70,30 @@ def test_what_needs_a_card_is_noted_where_none_is_named() -> None:
     assert any(note.startswith("dataset: not used: no card is named") for note in plan.notes)
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"dataset": {"num_examples": 10, "mean_length": 512}, "padding": "padded"}, "take 2 times as long"),
+        ({"dataset": {"num_examples": 10, "mean_length": 2048}}, "longer than max_length 1024"),
+    ],
+)
+def test_what_the_count_of_tokens_leaves_out_is_noted(fields: dict[str, object], said: str) -> None:
+    _, plan = priced(Speed(1000, 800, 1250), **fields)
+    assert any(note.startswith("dataset: ") and said in note for note in plan.notes)
+
+
+def test_a_table_of_plans_has_the_figures_that_any_of_them_has() -> None:
+    speed = Speed(1000, 800, 1250)
+    timed = priced(speed, dataset={"num_tokens": 3_600_000})[1]
+    untimed = priced(None, gpu="rtx-2080-ti")[1]
+    assert figures_of([untimed]) == {}
+    found = figures_of([timed, untimed])
+    assert found == {"hours": ["1.0", ""], "USD": ["0.31", ""], "USD/M tokens": ["0.086", ""]}
+    table = comparison_table([timed, untimed])
+    assert [column.heading for column in table.columns][-3:] == list(found)
+    assert [row[-3:] for row in table.rows] == [("1.0", "0.31", "0.086"), ("", "", "")]
+
+
 def test_owned_cards_say_what_they_rest_on() -> None:
     _, plan = priced(Speed(1000, 800, 1250), dataset={"num_tokens": 10**9}, pricing={"kind": "owned"})
     assert plan.price is not None and place_text(plan.price) == "owned cards"
@@ -75,12 +101,15 @@ def test_owned_cards_say_what_they_rest_on() -> None:
 
 
 def test_old_and_undated_prices_are_marked() -> None:
-    fresh, stale = TODAY - timedelta(days=STALE_DAYS), TODAY - timedelta(days=STALE_DAYS + 1)
-    assert age_text(fresh, "dated", TODAY) == str(fresh)
-    assert age_text(stale, "dated", TODAY) == f"{stale}, over {STALE_DAYS} days old"
-    assert age_text(None, "undated", TODAY) == "no date: indicative"
-    assert age_text(None, "old", TODAY) == "old, no date: indicative"
-    assert [is_indicative(d, "dated", TODAY) for d in (fresh, stale, None)] == [False, True, True]
+    price = priced()[1].price
+    assert price is not None
+    fresh, stale = (replace(price, as_of=TODAY - timedelta(days=STALE_DAYS + more)) for more in (0, 1))
+    undated = replace(price, as_of=None, date_confidence="undated", collected=date(2026, 11, 21))
+    assert age_text(fresh, TODAY) == str(fresh.as_of)
+    assert age_text(stale, TODAY) == f"{stale.as_of}, over {STALE_DAYS} days old"
+    assert age_text(undated, TODAY) == "no date, seen 2026-11-21: indicative"
+    assert age_text(replace(undated, date_confidence="old", collected=None), TODAY) == "old, no date: indicative"
+    assert [is_indicative(p, TODAY) for p in (fresh, stale, undated)] == [False, True, True]
 
 
 def test_amounts_and_hours_keep_their_digits() -> None:

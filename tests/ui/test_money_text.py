@@ -22,6 +22,7 @@ PRICE = Price(
     as_of=date(2026, 7, 20),
     date_confidence="dated",
     source="https://example.com",
+    collected=date(2026, 7, 21),
 )
 
 
@@ -48,7 +49,7 @@ def test_a_price_says_what_it_is_for_and_how_old_it_is() -> None:
     )
     undated = replace(PRICE, as_of=None, date_confidence="undated", note="by the card")
     assert words.price_line(undated, date(2026, 8, 1)).endswith(
-        "; price with no date, [source](https://example.com); by the card"
+        "; no date, seen 2026-07-21: indicative, [source](https://example.com); by the card"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from planner.catalog import find_gpu
+from planner.catalog import find_gpu, list_prices
 from planner.catalog.prices import offers
 
 Run = Callable[..., Result]
@@ -25,7 +25,10 @@ def test_every_price_of_the_table_has_a_date_or_a_mark_and_a_source(run: Run) ->
     lines = run("prices").stdout.splitlines()
     rows = [line for line in lines[1:] if "https://" in line]
     assert len(rows) >= 337
-    assert all("2026-" in line or "no date: indicative" in line for line in rows)
+    assert all("2026-" in line for line in rows)
+    assert sum("no date, seen 2026-11-21: indicative" in line for line in rows) == sum(
+        row.as_of is None for row in list_prices()
+    )
     assert "indicative" in lines[-1]
 
 
