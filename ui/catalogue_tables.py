@@ -81,8 +81,8 @@ def prices_frame(rows: Iterable[PriceRow], today: date) -> pd.DataFrame:
             "pricing": row.pricing.replace("_", " "),
             "instance": row.instance_type,
             "region": row.region,
-            "price of": age_text(row.as_of, row.date_confidence, today),
-            "days old": age_days(row.as_of, today),
+            "price of": age_text(row, today),
+            "days old": age_days(row, today),
             "source": row.source_url,
             "note": row.note,
         }
