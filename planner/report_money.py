@@ -43,7 +43,7 @@ def run_text(plan: Plan) -> str:
     assert plan.train_hours is not None
     words = f"The run takes {hours(plan.train_hours)}{_range(hours, plan.train_hours_low, plan.train_hours_high)}"
     if plan.energy_kwh is not None:
-        words += f" and {plan.energy_kwh:,.4g} kWh"
+        words += f" and {plan.energy_kwh:,.3g} kWh"
     if plan.cost_usd is None:
         return f"{words}; nothing is priced."
     cost = f"{usd(plan.cost_usd)}{_range(usd, plan.cost_usd_low, plan.cost_usd_high)}"

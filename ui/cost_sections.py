@@ -72,19 +72,21 @@ def by_card(request: PlanRequest, today: date) -> None:
 
     st.subheader("The same run on every card", anchor=False)
     found, unpriced = _options(request.model_dump_json(exclude_unset=True))
+    if not found:
+        st.caption("No card has a price of this kind.")
+        return
     best = cost.cheapest_that_fits(found)
     said = "None of them holds it." if best is None else f"The cheapest that holds it: {best.gpu.name}."
     st.caption(
         f"{said} With {request.num_gpus} card{'s' if request.num_gpus > 1 else ''} and all else equal (estimated); an "
         "hour is that of the smallest machine with so many cards, paid whole."
     )
-    if found:
-        st.dataframe(
-            cost_tables.option_frame(found, today),
-            column_config=_option_columns(),
-            hide_index=True,
-            alt="Cards with a price: verdict, hours, USD, price with date and source",
-        )
+    st.dataframe(
+        cost_tables.option_frame(found, today),
+        column_config=_option_columns(),
+        hide_index=True,
+        alt="Cards with a price: verdict, hours, USD, price with date and source",
+    )
     if unpriced:
         st.caption(f"No price is known for {len(unpriced)} other cards: {', '.join(unpriced)}.")
 
@@ -176,8 +178,14 @@ def search(request: PlanRequest, plan: Plan) -> None:
             **URL,
         )
     found = cost.searches(request, Search(int(trials), float(share)), plan_of)
+    for one in found:
+        if isinstance(one.found, str):
+            st.caption(f"{text.as_sentence(one.found)}.")
+    frame = cost_tables.search_frame(found)
+    if frame.empty:
+        return
     st.dataframe(
-        cost_tables.search_frame(found),
+        frame,
         column_config={
             "hours": st.column_config.NumberColumn(format="%.1f"),
             "USD": st.column_config.NumberColumn(format="%.2f"),

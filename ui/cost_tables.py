@@ -41,16 +41,13 @@ def option_frame(found: Sequence[Option], today: date) -> pd.DataFrame:
 
 
 def search_frame(found: Sequence[MethodSearch]) -> pd.DataFrame:
-    """A line a method and schedule; one that cannot be says why."""
+    """A line a method and schedule, of the methods that can be searched."""
     columns = ("method", "trials a card holds", "schedule", "at once", "machines", "hours", "USD")
     rows: list[tuple[object, ...]] = []
     for search in found:
         if isinstance(search.found, str):
-            rows.append((search.method, None, search.found, None, None, None, None))
             continue
         for schedule in search.found.schedules:
             figures = (schedule.at_once, schedule.machines, schedule.hours, schedule.usd)
             rows.append((search.method, search.found.trials_per_card, schedule.name, *figures))
-    frame = pd.DataFrame(rows, columns=list(columns))
-    whole = {"trials a card holds": "Int64", "at once": "Int64", "machines": "Int64", "hours": "float", "USD": "float"}
-    return frame.astype(whole)
+    return pd.DataFrame(rows, columns=list(columns))

@@ -19,7 +19,7 @@ def hours(value: float) -> str:
 
 def usd(value: float) -> str:
     """Money, with cents where they matter."""
-    if value >= 1000:
+    if value >= 100:
         return f"{value:,.0f} USD"
     return f"{value:.2f} USD" if value >= 0.1 else f"{value:.2g} USD"
 
@@ -38,9 +38,10 @@ def rate(value: float) -> str:
 
 def price_line(price: Price, today: date) -> str:
     """What an hour costs, of whom, of what day and from where; old and undated prices are marked."""
-    where = ", ".join(filter(None, (price.provider, price.instance, price.region)))
+    owner = "" if price.pricing == "owned" else price.provider
+    where = ", ".join(filter(None, (_PRICING[price.pricing], owner, price.instance, price.region)))
     cards = f"{price.gpus:,} GPU{'s' if price.gpus > 1 else ''}"
-    said = f"{usd(price.usd_per_hour)} an hour for {cards}, {_PRICING[price.pricing]}, {where}"
+    said = f"{usd(price.usd_per_hour)} an hour for {cards}, {where}"
     return "; ".join(filter(None, (said, _known(price, today), price.note)))
 
 

@@ -13,8 +13,9 @@ from planner.cost.fields import Speed, money_fields
 from planner.cost.hpo import Search, SearchCost
 from planner.estimate import estimate
 from planner.schema import PlanRequest, parse_request
-from ui import cost, cost_charts, cost_tables, cost_text
+from ui import cost, cost_charts, cost_tables, cost_text, state
 from ui.answers import plan_of
+from ui.money_text import hours, usd
 
 Visit = Callable[..., AppTest]
 TODAY = date(2026, 11, 24)
@@ -60,6 +61,23 @@ def test_a_size_of_the_dataset_is_one_click(open_cost: Visit) -> None:
     assert not app.exception
     assert app.session_state["num_tokens"] == 10**8
     assert not [button for button in app.button if str(button.key).startswith("tokens_")]
+
+
+def test_hours_and_money_stand_first_with_their_bands(open_cost: Visit) -> None:
+    query = {"method": "qlora", "gradient_checkpointing": "true", "num_tokens": "100000000"}
+    app = open_cost(**query)
+    plan = estimate(
+        state.request_from_values(state.defaults() | {**query, "gradient_checkpointing": True, "num_tokens": 10**8})
+    )
+    assert plan.train_hours is not None and plan.cost_usd is not None and plan.price is not None
+    assert plan.cost_usd == pytest.approx(plan.train_hours * plan.price.usd_per_hour)
+    assert app.subheader[0].value == f"{hours(plan.train_hours)}, {usd(plan.cost_usd)}"
+    assert [(m.label, m.delta) for m in app.metric[:2]] == [
+        ("Training takes", f"{hours(plan.train_hours_low or 0)} to {hours(plan.train_hours_high or 0)}"),
+        ("It costs", f"{usd(plan.cost_usd_low or 0)} to {usd(plan.cost_usd_high or 0)}"),
+    ]
+    searched = next(f.value for f in app.dataframe if "schedule" in f.value.columns)
+    assert set(searched["method"]) <= {"full", "lora", "qlora"} and searched["USD"].gt(0).all()
 
 
 def test_every_card_has_a_price_with_date_and_source_or_is_named(open_cost: Visit) -> None:
@@ -156,5 +174,5 @@ def test_searches_are_worked_out_for_each_method_that_fits() -> None:
     qlora = by_method["qlora"]
     assert isinstance(qlora, SearchCost) and qlora.schedules[0].hours == pytest.approx(4 * 0.5)
     frame = cost_tables.search_frame(found)
-    assert list(frame[frame["method"] == "full"]["schedule"]) == ["full does not fit, so it has no trials"]
+    assert "full" not in set(frame["method"])
     assert frame[frame["method"] == "qlora"]["USD"].notna().all()

@@ -47,6 +47,8 @@ def test_a_price_says_what_it_is_for_and_how_old_it_is() -> None:
     assert (
         words.price_line(PRICE, date(2027, 8, 1)) == f"{words_of_it}, over 90 days old, [source](https://example.com)"
     )
+    own = words.price_line(replace(PRICE, pricing="owned", provider="owned", region=""), date(2026, 8, 1))
+    assert own.startswith("12.50 USD an hour for 8 GPUs, owned, p5.48xlarge; ")
     undated = replace(PRICE, as_of=None, date_confidence="undated", note="by the card")
     assert words.price_line(undated, date(2026, 8, 1)).endswith(
         "; no date, seen 2026-07-21: indicative, [source](https://example.com); by the card"
@@ -91,7 +93,7 @@ def test_hours_and_money_stand_with_their_bands(make_plan: Callable[..., Plan]) 
     app = shown(make_plan(**known))
     assert [(metric.label, metric.value, metric.delta) for metric in app.metric] == [
         ("Training", "10 h", "8 h to 15 h"),
-        ("Costs", "125.00 USD", "100.00 USD to 187.50 USD"),
+        ("Costs", "125 USD", "100 USD to 188 USD"),
         ("One step", "2 s", "1.5 s to 3 s"),
         ("Tokens a second", "512", ""),
     ]
