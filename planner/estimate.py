@@ -178,7 +178,9 @@ def estimate(request: PlanRequest) -> Plan:
     values |= disk_and_host(memory.model.architecture.num_params, trained, whole.total, states.paged)
     values["host_bytes"] += _on_host(memory)
     notes = notes_of(request, memory.filled, memory.model, memory.setup, static)
-    time, timed, doubts = time_fields(request, memory.gpu, memory.offloaded, _paged_out(memory))
+    time, timed, doubts = time_fields(
+        request, memory.gpu, memory.offloaded, _paged_out(memory), values["flops_per_step"]
+    )
     money, said = money_fields(request, memory.gpu, speed_of(time) if time else None)
     values["notes"] = (*notes, *doubts, *said)
     return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged) | timed | money))

@@ -7,7 +7,7 @@ square root of their number, since they share their mistakes.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -17,20 +17,16 @@ from planner.catalog.rows.speed import SpeedRow
 from planner.catalog.rows.throughput import ConstantRow
 from planner.errors import PlannerError
 from planner.evidence.speed_request import speed_request_of
-from planner.memory.work import Work
 from planner.throughput.constants import Constants
-from planner.throughput.load import load_of
 from planner.throughput.rates import rates_of
 from planner.throughput.step_time import Asked, step_time
-from planner.throughput.timed import asked_and_works
+from planner.throughput.timed import asked_of
 
 #: |log(predicted / measured)| above which a row pulls no harder.
 CAP = 0.7
 #: Factors by which a constant is moved, the finer ones after the coarser.
 STEPS = (1.5, 1.2, 1.08, 1.03)
 ROUNDS = 6
-#: Constants that change what a load is, not only how long it takes.
-_IN_LOADS = ("half_side", "half_depth")
 
 
 @dataclass(slots=True)
@@ -40,7 +36,6 @@ class Case:
     row: SpeedRow
     gpu: GpuRow
     asked: Asked
-    works: tuple[Work, ...]
     weight: float = 1.0
 
     def log_error(self, c: Constants) -> float:
@@ -57,8 +52,7 @@ def cases_of(rows: Iterable[SpeedRow]) -> list[Case]:
         if row.completeness != "full":
             continue
         try:
-            asked, works = asked_and_works(speed_request_of(row))
-            found.append(Case(row, find_gpu(row.gpu), asked, works))
+            found.append(Case(row, find_gpu(row.gpu), asked_of(speed_request_of(row))))
         except PlannerError:
             continue
     sizes = Counter(case.row.source for case in found)
@@ -78,7 +72,7 @@ def fit_constants(
 ) -> Constants:
     """The constants with those whose basis is "fitted" moved to where the loss is least."""
     fitted = [row for row in rows if row.basis == "fitted"]
-    best, least = start, _with_loads(cases, start)
+    best, least = start, loss(cases, start)
     for step in STEPS:
         for _ in range(rounds):
             before = least
@@ -86,7 +80,6 @@ def fit_constants(
                 best, least = _moved(cases, best, least, row, step)
             if before - least < 1e-5:
                 break
-    _with_loads(cases, best)
     return best
 
 
@@ -94,7 +87,6 @@ def _moved(
     cases: Sequence[Case], best: Constants, least: float, row: ConstantRow, step: float
 ) -> tuple[Constants, float]:
     """One constant up or down while that helps, inside its bounds."""
-    evaluate: Callable[[Sequence[Case], Constants], float] = _with_loads if row.name in _IN_LOADS else loss
     for factor in (step, 1 / step):
         while True:
             value = getattr(best, row.name) * factor
@@ -102,20 +94,11 @@ def _moved(
             if bounded == getattr(best, row.name):
                 break
             tried = replace(best, **{row.name: bounded})
-            found = evaluate(cases, tried)
+            found = loss(cases, tried)
             if found >= least - 1e-7:
                 break
             best, least = tried, found
-    if row.name in _IN_LOADS:
-        _with_loads(cases, best)
     return best, least
-
-
-def _with_loads(cases: Sequence[Case], c: Constants) -> float:
-    """The loss, after making the loads anew."""
-    for case in cases:
-        case.asked = replace(case.asked, load=load_of(case.works, c))
-    return loss(cases, c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +121,5 @@ def leave_each_source_out(cases: Sequence[Case], start: Constants, rows: Sequenc
         rest = [case for case in cases if case.row.source != source]
         own = [case for case in cases if case.row.source == source]
         c = fit_constants(rest, start, rows, rounds=2)
-        _with_loads(own, c)
         found.append(LeftOut(source, tuple(case.log_error(c) for case in own)))
     return found

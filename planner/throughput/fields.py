@@ -12,16 +12,17 @@ from planner.throughput.timed import step_time_of
 
 
 def time_fields(
-    request: PlanRequest, gpu: GpuRow | None, offloaded_bytes: Number, paged_bytes: Number
+    request: PlanRequest, gpu: GpuRow | None, offloaded_bytes: Number, paged_bytes: Number, flops: Number
 ) -> tuple[StepTime | None, dict[str, Any], list[str]]:
     """A step's time, the plan's fields of it and notes; no time where no card is named or its rates were not seen.
 
-    offloaded_bytes: what a micro-batch keeps on the host; paged_bytes: optimizer states that do not fit the card.
+    offloaded_bytes: what a micro-batch keeps on the host; paged_bytes: optimizer states that do not fit the card;
+    flops: of the step on all devices.
     """
     if gpu is None:
         return None, {}, []
     try:
-        time = step_time_of(request, gpu, offloaded_bytes, paged_bytes)
+        time = step_time_of(request, gpu, offloaded_bytes, paged_bytes, flops)
     except UnknownRateError as error:
         return None, {}, [error.message]
     return time, _fields(time), _notes(request, gpu)

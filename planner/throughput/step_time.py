@@ -3,20 +3,20 @@
 Everything is arithmetic on numbers or arrays: batch and length may be arrays, and so may a card's rates.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.memory.dims import Number, larger
 from planner.memory.model_parallel import device_length
-from planner.memory.work import Work, step_flops
+from planner.memory.work import step_flops
 from planner.parallelism import DEEPSPEED, data_parallel_size
 from planner.prepare import Prepared
 from planner.schema import PlanRequest
 from planner.throughput.answer import Part, StepTime
 from planner.throughput.band import speed_band
+from planner.throughput.compiled import step_load
 from planner.throughput.constants import Constants, constants
 from planner.throughput.exchange import Exchange, exchange_of, model_parallel_seconds, ring_seconds
-from planner.throughput.load import Load, load_of
+from planner.throughput.load import Load
 from planner.throughput.offload import offload_seconds
 from planner.throughput.optimizer_step import Update, update_of
 from planner.throughput.rates import Rates
@@ -29,8 +29,9 @@ _FITTED = "data/throughput/constants.csv"
 class Asked:
     """A step put to the clock, apart from cards: its load, what devices exchange, its update.
 
-    batch, length: numbers or arrays. handled: parameters that DeepSpeed's Python handles in a micro-batch.
-    offloaded_bytes: what a micro-batch keeps on the host; paged_bytes: optimizer states that leave the card.
+    batch, length: numbers or arrays. flops: of all devices, recomputed ones too. handled: parameters that DeepSpeed's
+    Python handles in a micro-batch. offloaded_bytes: what a micro-batch keeps on the host; paged_bytes: optimizer
+    states that leave the card.
     """
 
     request: PlanRequest
@@ -41,6 +42,7 @@ class Asked:
     exchange: Exchange
     update: Update
     handled: int
+    flops: Number
     offloaded_bytes: Number = 0
     paged_bytes: Number = 0
 
@@ -56,24 +58,18 @@ class Asked:
         return self.batch * self.length * self.request.gradient_accumulation_steps * devices
 
 
-def ask(
-    request: PlanRequest,
-    prepared: Prepared,
-    works: Sequence[Work],
-    batch: Number,
-    length: Number,
-    c: Constants | None = None,
-) -> Asked:
-    """The step of a request whose micro-batches do these works, at a batch and length or arrays of them."""
+def ask(request: PlanRequest, prepared: Prepared, batch: Number, length: Number, flops: Number | None = None) -> Asked:
+    """The step of a request at a batch and length or arrays of them; flops: of all devices, where they are known."""
     return Asked(
         request,
         prepared,
         batch,
         length,
-        load_of(works, c or constants()),
+        step_load(prepared, request, batch, length),
         exchange_of(request, prepared),
         update_of(request, prepared.static),
         _handled(request, prepared),
+        step_flops(prepared, request, batch, length) if flops is None else flops,
     )
 
 
@@ -83,7 +79,7 @@ def step_time(asked: Asked, rates: Rates, c: Constants | None = None) -> StepTim
     request, load = asked.request, asked.load
     parts = tuple(_parts(asked, rates, c))
     seconds = sum(part.seconds for part in parts)
-    flops = step_flops(asked.prepared, request, asked.batch, asked.length)
+    flops = asked.flops
     again = flops * (load.recomputed_flops / load.flops)
     possible = rates.peak_flops * request.num_gpus * seconds
     low, high = speed_band(request, seconds)
@@ -108,6 +104,7 @@ _NAMES = {
     "embedding": "embeddings",
     "loss": "loss",
     "dequantize": "dequantization",
+    "convolution": "convolutions",
 }
 
 
@@ -136,7 +133,8 @@ def _kind_part(asked: Asked, kind: str, rates: Rates, c: Constants) -> Part:
     request, one = asked.request, asked.load.kinds[kind]
     seconds: Number = one.bytes / (rates.memory_bytes * _bytes_share(asked, kind, c))
     for dtype, flops in one.flops.items():
-        seconds = seconds + flops / _rate(asked, kind, dtype, rates, c)
+        asked_for = flops.done + c.half_side * flops.over_sides + c.half_depth * flops.over_depth
+        seconds = seconds + asked_for / _rate(asked, kind, dtype, rates, c)
     formula = "operations / rate + bytes / bandwidth" if one.flops else "bytes / bandwidth"
     return Part(_NAMES[kind], request.gradient_accumulation_steps * seconds, formula, _ROOFLINE)
 
@@ -151,7 +149,7 @@ def _bytes_share(asked: Asked, kind: str, c: Constants) -> float:
 
 def _rate(asked: Asked, kind: str, dtype: str, rates: Rates, c: Constants) -> Number:
     """Operations a second of a kind's kernels."""
-    if kind == "matmul":
+    if kind != "attention":
         return getattr(rates, f"{dtype}_flops")
     in_triton = asked.prepared.model.architecture.model_type == "mpt"
     return getattr(rates, f"attention_{dtype}_flops") * (c.triton_attention_share if in_triton else 1)

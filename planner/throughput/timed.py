@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from planner.catalog.rows.gpu import GpuRow
 from planner.memory.dims import Number
-from planner.memory.work import Work, step_work
 from planner.prepare import prepare
 from planner.schema import PlanRequest
 from planner.throughput.answer import StepTime
@@ -14,16 +13,14 @@ from planner.throughput.reading import as_run
 from planner.throughput.step_time import Asked, ask, step_time
 
 
-def asked_and_works(request: PlanRequest, c: Constants | None = None) -> tuple[Asked, tuple[Work, ...]]:
-    """The request's step, as it is run, put to the clock; and the kernels of a micro-batch.
+def asked_of(request: PlanRequest, flops: Number | None = None) -> Asked:
+    """The request's step, as it is run, put to the clock; flops: of all devices, where they are known.
 
     Raises PlannerError where the request cannot be planned.
     """
     stacked, prepared = prepare(as_run(request))
     request = stacked.request
-    batch, length = request.per_device_train_batch_size, request.max_length
-    works = step_work(prepared, request, batch, length)
-    return ask(request, prepared, works, batch, length, c), works
+    return ask(request, prepared, request.per_device_train_batch_size, request.max_length, flops)
 
 
 def step_time_of(
@@ -31,15 +28,16 @@ def step_time_of(
     gpu: GpuRow,
     offloaded_bytes: Number = 0,
     paged_bytes: Number = 0,
+    flops: Number | None = None,
     c: Constants | None = None,
 ) -> StepTime:
-    """The time of a request's step on its cards; bytes as in `Asked`.
+    """The time of a request's step on its cards; bytes and flops as in `Asked`.
 
     Raises PlannerError where the request cannot be planned, or a rate of the card was not seen.
     """
     c = c or constants()
     rates = rates_of(gpu, c)
-    asked, _ = asked_and_works(request, c)
+    asked = asked_of(request, flops)
     if offloaded_bytes or paged_bytes:
         asked = replace(asked, offloaded_bytes=offloaded_bytes, paged_bytes=paged_bytes)
     return step_time(asked, rates, c)

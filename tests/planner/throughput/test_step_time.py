@@ -5,9 +5,9 @@ import pytest
 
 from planner.catalog import find_gpu
 from planner.estimate import estimate
-from planner.memory.work import step_work
 from planner.prepare import prepare
 from planner.throughput.answer import StepTime
+from planner.throughput.compiled import step_load
 from planner.throughput.constants import constants
 from planner.throughput.rates import rates_of, stacked
 from planner.throughput.step_time import ask, step_time
@@ -55,14 +55,10 @@ def test_recomputing_costs_time_and_lies_between_mfu_and_hfu() -> None:
 
 def test_small_steps_wait_for_the_host() -> None:
     time = timed()
-    calls = sum(work.count for work in works_of())
+    stacked_request, prepared = prepare(asked())
+    calls = step_load(prepared, stacked_request.request, 1, 1024).calls
     assert part(time, "waiting for the host") > 0
     assert time.expected_seconds >= calls * C.launch_seconds
-
-
-def works_of() -> tuple[object, ...]:
-    stacked_request, prepared = prepare(asked())
-    return step_work(prepared, stacked_request.request, 1, 1024)
 
 
 def test_a_dequantized_base_is_slower_than_one_in_16_bits() -> None:
@@ -103,13 +99,10 @@ def test_arrays_of_batches_lengths_and_cards_equal_single_answers() -> None:
     stacked_request, prepared = prepare(request)
     batches, lengths = np.array([[2], [4]]), np.array([[512], [2048]])
     cards = [find_gpu(name) for name in ("a100-80gb-sxm", "l4", "h100-sxm")]
-    works = step_work(prepared, stacked_request.request, batches, lengths)
-    many = step_time(
-        ask(stacked_request.request, prepared, works, batches, lengths), stacked([rates_of(card, C) for card in cards])
-    )
+    rates = stacked([rates_of(card, C) for card in cards])
+    many = step_time(ask(stacked_request.request, prepared, batches, lengths), rates)
     for row, (batch, length) in enumerate([(2, 512), (4, 2048)]):
-        one_works = step_work(prepared, stacked_request.request, batch, length)
-        one = ask(stacked_request.request, prepared, one_works, batch, length)
+        one = ask(stacked_request.request, prepared, batch, length)
         for column, card in enumerate(cards):
             single = step_time(one, rates_of(card, C))
             assert many.expected_seconds[row, column] == pytest.approx(single.expected_seconds)
