@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from planner.catalog.rows.gpu import GpuRow
 from planner.estimate import paged_out
 from planner.grid import OnCards, Tensors, alike
-from planner.memory.work import step_work
 from planner.prepare import prepare
 from planner.throughput.constants import constants
 from planner.throughput.rates import Rates, UnknownRateError, rates_of, stacked
@@ -44,7 +43,7 @@ def times(plans: Tensors, cards: OnCards, gpus: Sequence[GpuRow]) -> Times:
     lengths = plans.lengths - request.virtual_tokens  # as in a request: step_work adds them
     for cells in alike(prepared.model.architecture, plans.batches, lengths) if places else ():
         batch, length = plans.batches[cells], lengths[cells]
-        asked = ask(request, prepared, step_work(prepared, request, batch, length), batch, length, c)
+        asked = ask(request, prepared, batch, length)
         paged = paged_out(cards.device_bytes[places][:, cells], usable, plans.paged_bytes[cells])
         asked = replace(asked, offloaded_bytes=plans.offloaded_bytes[cells], paged_bytes=paged)
         time, where = step_time(asked, rates, c), np.ix_(np.array(places), np.flatnonzero(cells))

@@ -46,6 +46,7 @@ LAYERS = (
         "report_prices",
         "report_evidence",
         "report_bands",
+        "report_speeds",
         "report_profile",
         "report_spread",
         "report_find",

@@ -19,21 +19,38 @@ from planner.evidence.summary import GroupName, errors_by, errors_of, reliabilit
 #: Groups shown where none is asked for.
 _GROUPS: tuple[GroupName, ...] = ("metric", "stack", "method", "gpus")
 _WORST = 15
+#: Groups that only speeds have.
+_OF_SPEEDS = ("card", "devices")
+_BY = (*get_args(GroupName), *_OF_SPEEDS)
 
 
 @click.command("evidence")
-@click.option("--by", type=click.Choice(get_args(GroupName)), multiple=True, help="Errors by this; may be repeated.")
+@click.option(
+    "--by",
+    type=click.Choice((*get_args(GroupName), *_OF_SPEEDS)),
+    multiple=True,
+    help="Errors by this; may be repeated.",
+)
 @click.option("--stack", metavar="TEXT", help="Only runs of this stack.")
 @click.option("--method", metavar="TEXT", help="Only runs of this method.")
 @click.option("--model", metavar="TEXT", help="Only models whose name contains this.")
 @click.option("--metric", metavar="TEXT", help="Only figures of this metric.")
+@click.option("--speed", is_flag=True, help="Training speeds instead of memory.")
 @click.option("--worst", type=click.IntRange(0), default=_WORST, show_default=True, help="How many of the worst rows.")
 @json_option
-def command(by: tuple[GroupName, ...], worst: int, as_json: bool, **only: str | None) -> None:
+def command(by: tuple[GroupName, ...], speed: bool, worst: int, as_json: bool, **only: str | None) -> None:
     """Predicted memory beside what others measured and published, and beside our own measured runs.
 
-    Nothing is left out: the figures furthest off stand first, and what is refused is listed with the refusal.
+    Nothing is left out: the figures furthest off stand first, and what is refused is listed with the refusal. With
+    --speed: predicted against published tokens a second, by card, method, devices and framework.
     """
+    if speed:
+        from planner.cli.evidence_speed import show_speeds
+
+        return show_speeds(by, only, worst, as_json)
+    of_speeds = [name for name in by if name in _OF_SPEEDS]
+    if of_speeds:
+        raise RequestError(f"--by {of_speeds[0]}: only speeds are told apart by it: add --speed")
     published = _matching(list(score_published()), only)
     own = _matching(list(score_own()), only)
     if not published and not own:

@@ -106,20 +106,19 @@ class LeftOut:
     """How far off the rows of one source are under a fit to the other sources: log(measured / predicted) seconds."""
 
     source: str
-    log_ratios: tuple[float, ...]
+    log_ratios: dict[str, float]
 
     @property
     def median_error(self) -> float:
         """Median of |predicted / measured - 1|, in tokens a second."""
-        return median(abs(math.exp(value) - 1) for value in self.log_ratios)
+        return median(abs(math.exp(value) - 1) for value in self.log_ratios.values())
 
 
 def leave_each_source_out(cases: Sequence[Case], start: Constants, rows: Sequence[ConstantRow]) -> list[LeftOut]:
     """Each source under constants that were fitted without it, from the start that all share."""
     found = []
     for source in sorted({case.row.source for case in cases}):
-        rest = [case for case in cases if case.row.source != source]
-        own = [case for case in cases if case.row.source == source]
-        c = fit_constants(rest, start, rows, rounds=2)
-        found.append(LeftOut(source, tuple(case.log_error(c) for case in own)))
+        c = fit_constants([case for case in cases if case.row.source != source], start, rows, rounds=2)
+        own = {case.row.id: case.log_error(c) for case in cases if case.row.source == source}
+        found.append(LeftOut(source, own))
     return found

@@ -3,12 +3,12 @@
 No stack is named, as most people ask; only what the source states is set, and what a request cannot say is refused.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from planner.catalog.rows.speed import SpeedRow
 from planner.errors import RequestError
 from planner.evidence.request import target_modules
-from planner.schema import PlanRequest, parse_request
+from planner.schema import Method, PlanRequest, parse_request
 
 _STRATEGIES = {
     "none": "none",
@@ -35,6 +35,8 @@ def speed_request_of(row: SpeedRow) -> PlanRequest:
     """
     if not (row.per_device_train_batch_size and row.max_length and row.tokens_per_second and row.gpu):
         raise RequestError("the source states no batch, length, card or speed")
+    if row.method not in get_args(Method):
+        raise RequestError("a request does not know this method")
     if row.sharding not in _STRATEGIES or row.gradient_checkpointing in ("selective", None):
         raise RequestError("a request cannot say this sharding or checkpointing")
     fields: dict[str, Any] = {

@@ -35,6 +35,11 @@ class SpeedEvidence:
         return None if self.error is None else math.log(1 + self.error)
 
     @property
+    def ran_out(self) -> bool:
+        """No run of these ended for want of memory."""
+        return False
+
+    @property
     def in_band(self) -> bool | None:
         """Whether the measured time of a step lies in the band."""
         if self.time is None or self.log_ratio is None:

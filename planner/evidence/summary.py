@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
-from typing import Literal
+from typing import Literal, Protocol
 
 from planner.evidence.score import Evidence
 
@@ -40,7 +40,18 @@ class Errors:
     in_band_share: float | None
 
 
-def errors_of(group: str, found: Sequence[Evidence]) -> Errors:
+class Scored(Protocol):
+    """What errors are summed up of."""
+
+    @property
+    def ran_out(self) -> bool: ...
+    @property
+    def error(self) -> float | None: ...
+    @property
+    def in_band(self) -> bool | None: ...
+
+
+def errors_of(group: str, found: Sequence[Scored]) -> Errors:
     """Sizes of the errors of these figures, their sign, and the share inside the band."""
     measured = [one for one in found if not one.ran_out]
     errors = [one.error for one in measured if one.error is not None]

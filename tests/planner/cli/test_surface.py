@@ -41,8 +41,8 @@ FLAGS = {
     ),
     "explain": REQUEST_FLAGS | {"--json", "--model", "--output", "-o"},
     "claims": {"--json"},
-    "evidence": {"--json", "--by", "--stack", "--method", "--model", "--metric", "--worst"},
-    "calibrate": {"--json", "--published", "--write"},
+    "evidence": {"--json", "--by", "--speed", "--stack", "--method", "--model", "--metric", "--worst"},
+    "calibrate": {"--json", "--published", "--throughput", "--write"},
     "serve": set(
         """--json --gpu --tenants --lora-r --target-modules --adapters --autocast-adapter-dtype --max-num-seqs
         --max-model-len --max-num-batched-tokens --kv-cache-dtype --engine --num-tokens --dtype

@@ -1,0 +1,131 @@
+"""Published speeds: what is asked for them, how far off the answers are, and how the fit comes out."""
+
+import math
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from planner.catalog.measurements import list_speeds
+from planner.catalog.rows.speed import SpeedRow
+from planner.catalog.throughput import list_constants, list_speed_bands, list_speed_runs, speed_fit
+from planner.errors import RequestError
+from planner.evidence.speed_fit import CAP, Case, cases_of, fit_constants, loss
+from planner.evidence.speed_refit import refit_speeds
+from planner.evidence.speed_request import speed_request_of
+from planner.evidence.speed_score import score_speeds
+from planner.evidence.summary import errors_of
+from planner.throughput.constants import constants
+
+
+def row(**changes: object) -> SpeedRow:
+    base = next(one for one in list_speeds() if one.id == "fmsacc-s015")
+    return base.model_copy(update=changes)
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    """A few rows of three sources."""
+    wanted = ("fmsacc-s015", "fmsacc-s134", "fmsacc-s178", "mpt-s096", "mpt-s008", "qwen-s003", "qwen-s019")
+    return cases_of(one for one in list_speeds() if one.id in wanted)
+
+
+def test_a_row_becomes_a_request_without_a_stack() -> None:
+    request = speed_request_of(row(gradient_accumulation_steps=4, num_gpus=16, sharding="fsdp_full"))
+    assert (request.num_nodes, request.parallelism.strategy) == (2, "fsdp")
+    assert request.gradient_accumulation_steps == 4
+    assert not request.names_stack
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_length": None}, "no batch, length, card or speed"),
+        ({"gradient_checkpointing": "selective"}, "cannot say this sharding or checkpointing"),
+        ({"method": "boft"}, "does not know this method"),
+    ],
+)
+def test_what_a_request_cannot_say_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        speed_request_of(row(**changes))
+
+
+def test_the_error_is_of_tokens_a_second_and_the_band_of_seconds() -> None:
+    (one,) = score_speeds([row()])
+    assert one.time is not None and one.row.tokens_per_second is not None
+    assert one.error == pytest.approx(one.time.tokens_per_second / one.row.tokens_per_second - 1)
+    low, high = one.time.low_seconds, one.time.high_seconds
+    (slow,) = score_speeds([row(tokens_per_second=4 * 4096 * 2 / (1.01 * high))])
+    (inside,) = score_speeds([row(tokens_per_second=4 * 4096 * 2 / math.sqrt(low * high))])
+    assert (slow.in_band, inside.in_band) == (False, True)
+
+
+def test_published_speeds_are_met() -> None:
+    """The figures that README names: median within 12%, 90th percentile within 35%, 90% in the band."""
+    errors = errors_of("all", list(score_speeds()))
+    assert errors.answered >= 306
+    assert errors.median_error is not None and errors.median_error < 0.12
+    assert errors.p90_error is not None and errors.p90_error < 0.35
+    assert errors.in_band_share is not None and errors.in_band_share >= 0.9
+
+
+def test_the_kept_runs_are_about_the_answers_of_today() -> None:
+    kept = {run.id: run.log_ratio for run in list_speed_runs()}
+    found = {one.row.id: one.log_ratio for one in score_speeds() if one.log_ratio is not None}
+    assert kept.keys() == found.keys()
+    moved = [name for name, value in found.items() if abs(value - kept[name]) > 0.03]
+    assert len(moved) < 0.1 * len(kept), "`tunebudget calibrate --throughput --write` fits them anew"
+
+
+def test_the_fit_says_what_it_covers() -> None:
+    fit = speed_fit()
+    assert fit.coverage >= 0.9
+    assert fit.median_error < fit.held_out_median_error
+    assert {band.devices for band in list_speed_bands()} == {"any", "one", "several"}
+
+
+def test_the_loss_is_a_weighted_mean_with_a_cap(cases: list[Case]) -> None:
+    c = constants()
+    far = [replace(case, row=case.row.model_copy(update={"tokens_per_second": 1.0})) for case in cases]
+    assert loss(far, c) == pytest.approx(CAP)
+    weights = [case.weight for case in cases]
+    errors = [min(abs(case.log_error(c)), CAP) for case in cases]
+    assert loss(cases, c) == pytest.approx(sum(w * e for w, e in zip(weights, errors, strict=True)) / sum(weights))
+
+
+def test_a_source_weighs_as_the_root_of_its_rows(cases: list[Case]) -> None:
+    weights = {case.row.id: case.weight for case in cases}
+    assert weights["fmsacc-s015"] == pytest.approx(1 / math.sqrt(3))
+    assert weights["mpt-s096"] == pytest.approx(1 / math.sqrt(2))
+
+
+def test_the_fit_finds_constants_back(cases: list[Case]) -> None:
+    """Rows whose speeds are the planner's own under other constants."""
+    truth = replace(constants(), matmul_share=0.7, launch_seconds=2.4e-5)
+    made = []
+    for case in cases:
+        measured = case.row.tokens_per_second
+        assert measured is not None
+        own = measured * math.exp(case.log_error(truth))
+        made.append(replace(case, row=case.row.model_copy(update={"tokens_per_second": own})))
+    rows = [one for one in list_constants() if one.name in ("matmul_share", "launch_seconds")]
+    found = fit_constants(made, constants(), rows)
+    assert found.matmul_share == pytest.approx(0.7, rel=0.05)
+    assert found.launch_seconds == pytest.approx(2.4e-5, rel=0.1)
+    assert loss(made, found) < 0.02
+
+
+def test_a_refit_stays_in_bounds_and_leaves_what_is_not_fitted(cases: list[Case]) -> None:
+    rows = [one.model_copy(update={"basis": "assumed", "low": None, "high": None}) for one in list_constants()]
+    free = {"matmul_share", "launch_seconds"}
+    rows = [old if old.name in free else new for old, new in zip(list_constants(), rows, strict=True)]
+    found = refit_speeds(cases, rows, date(2026, 1, 2))
+    for old, new in zip(rows, found.constants, strict=True):
+        if old.name in free:
+            assert old.low is not None and old.high is not None
+            assert old.low <= new.value <= old.high
+            assert new.as_of == date(2026, 1, 2)
+        else:
+            assert new == old
+    assert {one.source for one in found.left_out} == {case.row.source for case in cases}
+    assert len(found.runs) == found.summary.runs == len(cases)
