@@ -25,9 +25,13 @@ def format_gib(num_bytes: float, digits: int = 1) -> str:
     return f"{value:,.{digits}f} GiB"
 
 
+#: How counts are shortened, the largest first.
+COUNTS = {"T": 10**12, "B": 10**9, "M": 10**6, "k": 10**3}
+
+
 def format_count(count: int) -> str:
     """A count as people say it: ``70.6B``, ``11.3M``."""
-    for size, suffix in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k")):
+    for suffix, size in COUNTS.items():
         if abs(count) >= size:
             return f"{count / size:.4g}{suffix}"
     return str(count)

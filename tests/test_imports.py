@@ -57,6 +57,7 @@ LAYERS = (
         "report_serving",
     },
     {"learn"},
+    {"drills"},
     {"cli", "__main__"},
 )
 RANKS = {part: rank for rank, layer in enumerate(LAYERS) for part in layer}

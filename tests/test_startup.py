@@ -45,6 +45,7 @@ def test_the_help_needs_no_model(module: str) -> None:
         "fit llama-3.1-8b --gpu rtx-4090",
         "plan gpt2 --method full --json",
         "compare gpt2 --gpu t4",
+        "drill --seed 1 --count 2 --json",
         "serve gpt2 --gpu t4 --max-model-len 512",
         "models gpt2",
         "gpus",

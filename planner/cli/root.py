@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "Derive every number, step by step, for a model of your own.",
     "serve": "Memory of one base with adapters and a cache, against whole models.",
     "claims": "Common claims about fine-tuning, checked.",
+    "drill": "Questions with checked answers, from a seed; a mock interview.",
     "evidence": "What the planner says beside what others measured, the worst first.",
     "calibrate": "Fit how sure an answer is, to measured runs.",
     "models": "The catalogue's models: all, those that match, or one in detail.",

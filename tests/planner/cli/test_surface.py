@@ -43,6 +43,7 @@ FLAGS = {
     "claims": {"--json"},
     "evidence": {"--json", "--by", "--speed", "--stack", "--method", "--model", "--metric", "--worst"},
     "calibrate": {"--json", "--published", "--throughput", "--write"},
+    "drill": {"--json", "--seed", "--topic", "--count", "--mock"},
     "serve": set(
         """--json --gpu --tenants --lora-r --target-modules --adapters --autocast-adapter-dtype --max-num-seqs
         --max-model-len --max-num-batched-tokens --kv-cache-dtype --engine --num-tokens --dtype
