@@ -163,7 +163,7 @@ class Plan(BaseModel):
     train_hours: float | None = Field(None, description="null where no dataset is given")
     train_hours_low: float | None = None
     train_hours_high: float | None = None
-    energy_kwh: float | None = None
+    energy_kwh: float | None = Field(None, description="at the meter: cards, their machine and the site around it")
     cost_usd: float | None = Field(None, description="null where no dataset is given, or nothing is priced")
     cost_usd_low: float | None = None
     cost_usd_high: float | None = None

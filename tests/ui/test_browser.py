@@ -210,6 +210,20 @@ def test_the_evidence_is_one_click_away_and_fits_a_phone(page: Page, complaints:
     assert complaints == []
 
 
+def test_the_cost_is_one_click_away_and_fits_a_phone(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    page.get_by_role("link", name="Cost", exact=True).click()
+    page.get_by_role("button", name="100 million tokens").click()
+    expect(page.get_by_text("Training takes")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("price of 2026-").first).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=SECONDS * 1000)
+    page.wait_for_url("**num_tokens=100000000**")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert complaints == []
+
+
 def test_serving_is_one_click_away_and_fits_a_phone(page: Page, complaints: list[str]) -> None:
     wait_until_drawn(page)
     page.get_by_role("link", name="Serve").click()
