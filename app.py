@@ -39,6 +39,12 @@ st.navigation(
             help="Real training steps on this machine: memory and time, measured beside the estimate.",
         ),
         st.Page(
+            "ui/pages/drills.py",
+            title="Drills",
+            icon=":material/quiz:",
+            help="Questions with checked answers, each derived afterwards; a mock interview.",
+        ),
+        st.Page(
             "ui/pages/evidence.py",
             title="Evidence",
             icon=":material/fact_check:",
