@@ -92,6 +92,18 @@ class PhaseBytes:
 
 
 @dataclass(frozen=True, slots=True)
+class TimePart:
+    """One share of a step's time; shares sum to step_seconds."""
+
+    __pydantic_config__ = _CONFIG
+
+    name: str
+    seconds: float
+    formula: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """What an hour of the cards costs, and where that is known from."""
 
@@ -157,6 +169,7 @@ class Plan(BaseModel):
     step_seconds: float | None = None
     step_seconds_low: float | None = None
     step_seconds_high: float | None = None
+    step_parts: tuple[TimePart, ...] = Field((), description="what step_seconds is made of")
     tokens_per_second: float | None = Field(None, description="of all devices together")
     mfu: float | None = Field(None, description="model FLOPs utilization: recomputed operations do not count")
     hfu: float | None = Field(None, description="hardware FLOPs utilization: recomputed operations count")

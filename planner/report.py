@@ -87,8 +87,18 @@ def plan_report(request: PlanRequest, plan: Plan, card: str | None, today: date)
         parts_table(plan),
         timeline_table(plan),
         ledger_table(plan),
+        *((step_table(plan),) if plan.step_parts else ()),
         *_notes(plan),
     )
+
+
+def step_table(plan: Plan) -> Table:
+    """What a step's time is made of, the largest part first."""
+    whole = plan.step_seconds or 1
+    parts = sorted((part for part in plan.step_parts if part.seconds > 0), key=lambda part: -part.seconds)
+    rows = [(p.name, f"{p.seconds:.3g}", f"{p.seconds / whole:.0%}", p.formula, p.source) for p in parts]
+    columns = (Column("part"), Column("seconds", "number"), Column("share", "number"), Column("formula"))
+    return Table("Time of a step", (*columns, Column("source", "text")), tuple(rows))
 
 
 def answer(request: PlanRequest, plan: Plan, card: str | None) -> Report:

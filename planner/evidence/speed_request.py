@@ -56,7 +56,8 @@ def speed_request_of(row: SpeedRow) -> PlanRequest:
         "num_nodes": -(-row.num_gpus // _PER_NODE),
         "parallelism": {"strategy": _STRATEGIES[row.sharding]},
     }
-    return parse_request(fields | _adapters(row) | _quantization(row))
+    optim = {"optim": row.optim} if row.optim else {}
+    return parse_request(fields | optim | _adapters(row) | _quantization(row))
 
 
 def _adapters(row: SpeedRow) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from planner.answer import Plan, Term, Verdict
 from planner.catalog import find_gpu
 from planner.errors import PlannerError
 from planner.memory.runtime import with_slack
+from planner.runs.calibrated_time import with_own_speed
 from planner.runs.calibration import Calibration, CalibrationError, load
 from planner.schema import PlanRequest
 
@@ -16,7 +17,8 @@ def on_this_machine(request: PlanRequest, plan: Plan) -> Plan:
 
     Raises CalibrationError where that device has no calibration.
     """
-    return calibrate_plan(plan, choose(request, load()))
+    calibration = choose(request, load())
+    return with_own_speed(request, calibrate_plan(plan, calibration), calibration)
 
 
 def choose(request: PlanRequest, kept: list[Calibration]) -> Calibration:

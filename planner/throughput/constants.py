@@ -30,6 +30,7 @@ class Constants:
     kernel_seconds: float
     launch_seconds: float
     link_share: float
+    host_link_share: float
     network_gb_s: float
     collective_seconds: float
     hop_seconds: float

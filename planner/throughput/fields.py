@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from planner.answer import TimePart
 from planner.catalog.rows.gpu import GpuRow
 from planner.memory.dims import Number
 from planner.schema import PlanRequest
@@ -33,6 +34,7 @@ def _fields(time: StepTime) -> dict[str, Any]:
         "step_seconds": time.expected_seconds,
         "step_seconds_low": time.low_seconds,
         "step_seconds_high": time.high_seconds,
+        "step_parts": tuple(TimePart(*part) for part in time.parts),
         "tokens_per_second": time.tokens_per_second,
         "mfu": time.mfu,
         "hfu": time.hfu,

@@ -20,7 +20,7 @@ def offload_seconds(
 ) -> list[Part]:
     """Parts of a step; saved_bytes: what a micro-batch keeps on the host; paged_bytes: states that left the card."""
     p, times, parts = request.parallelism, request.gradient_accumulation_steps, []
-    link = rates.host_bytes * c.link_share
+    link = rates.host_bytes * c.host_link_share
     if p.offload_optimizer or p.offload_params:
         shards = data_parallel_size(request)
         trained = [item for item in prepared.static.items if item.has_gradient]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from planner.catalog.rows import Row, Text
 from planner.catalog.rows.measurement import Dtype, source_of
@@ -29,6 +29,7 @@ class SpeedRow(Row):
     attention: Literal["flash", "sdpa", "eager"] | None = None
     loss: Literal["standard", "chunked", "fused"] | None = None
     compile: bool = False
+    optim: str = Field("", description="as a request spells it")
     num_gpus: PositiveInt
     gpu: str = ""
     sharding: Text

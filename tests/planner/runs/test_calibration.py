@@ -12,6 +12,7 @@ from planner.estimate import estimate
 from planner.report_calibration import calibration_report
 from planner.runs import calibration
 from planner.runs.calibrated import calibrate_plan, choose, on_this_machine
+from planner.runs.calibrated_time import with_own_speed
 from planner.runs.calibration import CalibrationError
 from planner.runs.history import History
 from tests.planner.runs.samples import MIB, TINY, record, request
@@ -112,3 +113,28 @@ def test_on_the_command_line_it_is_kept_and_used_only_when_asked(tmp_path: Path)
     assert plain["runtime_bytes"] == 0 and calibrated["runtime_bytes"] == pytest.approx(300 * MIB, rel=0.02)
     assert "calibrated on Some CPU" in calibrated["notes"][-1]
     assert tunebudget("plan", "--batch", "x", "--calibrated").exit_code == 2
+
+
+def test_a_step_is_timed_by_the_share_that_own_runs_reached() -> None:
+    (found,) = calibration.fit(RUNS)
+    asked = request(per_device_train_batch_size=3, gradient_accumulation_steps=2)
+    plain = estimate(asked)
+    plan = with_own_speed(asked, plain, found)
+    assert plain.step_seconds is None and plain.flops_per_step is not None
+    rate = 0.2 * found.matmul_flops_per_second[asked.dtype]
+    assert plan.step_seconds == pytest.approx(plain.flops_per_step / rate)
+    assert plan.tokens_per_second == pytest.approx(6 * asked.max_length / plan.step_seconds)
+    assert sum(part.seconds for part in plan.step_parts) == pytest.approx(plan.step_seconds)
+    unknown = found.model_copy(update={"flops_share": {}})
+    assert with_own_speed(asked, plain, unknown) == plain
+
+
+def test_on_a_card_band_utilization_and_hours_follow_the_measured_speed() -> None:
+    (found,) = calibration.fit(RUNS)
+    asked = request(device="cuda", gpu="t4", dataset={"num_tokens": 10**9})
+    plain, plan = estimate(asked), with_own_speed(asked, estimate(asked), found)
+    assert plan.step_seconds and plain.step_seconds and plan.mfu and plain.mfu and plan.train_hours
+    ratio = plan.step_seconds / plain.step_seconds
+    assert plan.step_seconds_low == pytest.approx((plain.step_seconds_low or 0) * ratio)
+    assert plan.mfu == pytest.approx(plain.mfu / ratio)
+    assert plan.train_hours == pytest.approx(10**9 / (plan.tokens_per_second or 0) / 3600)

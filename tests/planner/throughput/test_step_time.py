@@ -73,7 +73,7 @@ def test_offload_adds_what_crosses_the_link() -> None:
     kept = timed(**LARGE, **sharded)
     moved = timed(**LARGE, num_gpus=2, parallelism={"strategy": "zero3", "offload_optimizer": True})
     elements = 7.24e9 / 2
-    crossed = 2 * 2 * elements / (rates_of(A100, C).host_bytes * C.link_share)
+    crossed = 2 * 2 * elements / (rates_of(A100, C).host_bytes * C.host_link_share)
     update = 28 * elements / (C.host_update_gb_s * 1e9)
     assert part(moved, "optimizer on the host") == pytest.approx(crossed + update, rel=0.01)
     assert part(moved, "optimizer step") == 0
@@ -83,7 +83,7 @@ def test_offload_adds_what_crosses_the_link() -> None:
 def test_states_that_left_the_card_come_back_over_the_link() -> None:
     request = asked(**LARGE, optim="paged_adamw_32bit")
     time = step_time_of(request, A100, paged_bytes=10**10)
-    assert part(time, "paged states") == pytest.approx(2e10 / (31.5e9 * C.link_share))
+    assert part(time, "paged states") == pytest.approx(2e10 / (31.5e9 * C.host_link_share))
 
 
 def test_a_pipeline_waits_for_its_stages() -> None:
@@ -116,6 +116,7 @@ def test_plans_say_it_where_a_card_is_named() -> None:
     assert plan.tokens_per_second == pytest.approx(time.tokens_per_second)
     assert plan.step_seconds_low is not None and plan.step_seconds_high is not None
     assert plan.step_seconds_low < plan.step_seconds < plan.step_seconds_high
+    assert sum(part.seconds for part in plan.step_parts) == pytest.approx(plan.step_seconds)
     assert estimate(asked(**LARGE, gpu=None)).step_seconds is None
 
 
