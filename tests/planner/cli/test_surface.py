@@ -68,7 +68,7 @@ ANSWER_NAMES = frozenset(
     optimizer_bytes activations_bytes logits_bytes workspace_bytes runtime_bytes peak_bytes steady_bytes
     reserved_bytes device_bytes needed_bytes peak_phase low_bytes high_bytes verdict oom_probability headroom_bytes
     usable_bytes gpu host_bytes disk_bytes adapter_bytes certainty terms timeline
-    flops_per_step step_seconds step_seconds_low step_seconds_high tokens_per_second mfu hfu
+    flops_per_step step_seconds step_seconds_low step_seconds_high step_parts tokens_per_second mfu hfu
     train_hours train_hours_low train_hours_high energy_kwh cost_usd cost_usd_low cost_usd_high
     usd_per_million_tokens price notes""".split()
 )
