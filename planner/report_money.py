@@ -5,6 +5,7 @@ from datetime import date
 
 from planner.answer import Plan, Price
 from planner.cost.age import GIVEN, age_text
+from planner.cost.rate import SECONDS_PER_HOUR
 
 _PER_MILLION = "usd_per_million_tokens"
 
@@ -31,9 +32,9 @@ def figures_of(plans: Sequence[Plan]) -> dict[str, list[str]]:
 
 def speed_text(plan: Plan) -> str:
     """Seconds a step, tokens a second and how much of the card is used."""
-    words = f"A step takes {seconds(plan.step_seconds or 0)} (estimated"
+    words = f"A step takes {_seconds(plan.step_seconds or 0)} (estimated"
     if plan.step_seconds_low is not None and plan.step_seconds_high is not None:
-        words += f"; {seconds(plan.step_seconds_low)} to {seconds(plan.step_seconds_high)}"
+        words += f"; {_seconds(plan.step_seconds_low)} to {_seconds(plan.step_seconds_high)}"
     words += f"): {plan.tokens_per_second or 0:,.0f} tokens a second"
     return f"{words}, {plan.mfu:.0%} of the cards' peak (MFU)." if plan.mfu is not None else f"{words}."
 
@@ -70,22 +71,23 @@ def place_text(price: Price) -> str:
 
 
 def usd(amount: float) -> str:
-    """An amount with as many digits as it carries: ``1,240 USD``, ``12.40 USD``, ``0.0031 USD``."""
-    if amount >= 1000:
+    """Money, with cents where they matter: ``1,240 USD``, ``12.40 USD``, ``0.0031 USD``."""
+    if amount >= 100:
         return f"{amount:,.0f} USD"
-    return f"{amount:.2f} USD" if amount >= 0.1 or amount == 0 else f"{amount:.2g} USD"
+    return f"{amount:.2f} USD" if amount >= 0.1 else f"{amount:.2g} USD"
 
 
 def hours(count: float) -> str:
-    """Hours, in minutes or days where these read better."""
-    if count < 1:
-        return f"{count * 60:.2g} minutes"
-    return f"{count:,.1f} hours" if count < 72 else f"{count:,.0f} hours ({count / 24:,.1f} days)"
+    """A time given in hours as people say it: seconds, minutes, hours or days."""
+    if count * SECONDS_PER_HOUR < 90:
+        return f"{count * SECONDS_PER_HOUR:.3g} s"
+    if count < 1.5:
+        return f"{count * 60:.3g} min"
+    return f"{count:,.3g} h" if count < 1000 else f"{count / 24:,.0f} days"
 
 
-def seconds(count: float) -> str:
-    """Seconds of a step."""
-    return f"{count:,.3g} s" if count < 1000 else f"{count:,.0f} s"
+def _seconds(count: float) -> str:
+    return hours(count / SECONDS_PER_HOUR)
 
 
 def _range(words: Callable[[float], str], low: float | None, high: float | None) -> str:

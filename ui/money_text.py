@@ -4,24 +4,11 @@ from datetime import date
 
 from planner.answer import Plan, Price
 from planner.cost.age import GIVEN, age_text
+from planner.report_money import hours, usd
+
+__all__ = ["between", "hours", "price_line", "rate", "usd", "utilization"]
 
 _PRICING = {"on_demand": "on demand", "spot": "spot", "reserved": "reserved by the month", "owned": "owned"}
-
-
-def hours(value: float) -> str:
-    """A time as people say it: seconds, minutes, hours or days."""
-    if value * 3600 < 90:
-        return f"{value * 3600:.3g} s"
-    if value < 1.5:
-        return f"{value * 60:.3g} min"
-    return f"{value:,.3g} h" if value < 1000 else f"{value / 24:,.0f} days"
-
-
-def usd(value: float) -> str:
-    """Money, with cents where they matter."""
-    if value >= 100:
-        return f"{value:,.0f} USD"
-    return f"{value:.2f} USD" if value >= 0.1 else f"{value:.2g} USD"
 
 
 def between(low: float | None, high: float | None, write: object) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from planner.answer import Price
 from planner.catalog import GpuRow
+from planner.cost.break_even import break_even
 from planner.cost.cost import train_hours
 from planner.cost.rate import Rate, rate_of
 from planner.schema import PlanRequest
@@ -35,7 +36,7 @@ def money_fields(request: PlanRequest, gpu: GpuRow | None, speed: Speed | None) 
     if request.dataset is not None:
         hours = tuple(train_hours(request.dataset, tokens) for tokens in (speed.expected, speed.fast, speed.slow))
         fields |= _run_fields(rate, *hours)
-        notes += [*_run_notes(rate, rate.price, hours[0]), *_length_notes(request)]
+        notes += [*_run_notes(request, gpu, rate, rate.price, hours[0]), *_length_notes(request)]
     return fields, notes
 
 
@@ -58,6 +59,17 @@ def _run_fields(rate: Rate, hours: float, low: float, high: float) -> dict[str, 
     }
 
 
+def _against_renting(request: PlanRequest, gpu: GpuRow) -> list[str]:
+    """After how many hours of work the owned cards have cost less than rented ones, where any are priced."""
+    found = break_even(request, gpu)
+    if isinstance(found, str):
+        return []
+    rent = f"renting at {found.rent.provider} for {found.rent_usd_per_hour:.2f} USD an hour"
+    if found.hours is None or not found.pays_off:
+        return [f"owned: dearer than {rent} over all {found.working_hours:,.0f} hours of work"]
+    return [f"owned: cheaper than {rent} after {found.hours:,.0f} of {found.working_hours:,.0f} hours of work"]
+
+
 def _length_notes(request: PlanRequest) -> list[str]:
     """What the count of tokens leaves out where examples are of another length than the step's."""
     dataset, longest = request.dataset, request.max_length
@@ -74,7 +86,7 @@ def _length_notes(request: PlanRequest) -> list[str]:
     return []
 
 
-def _run_notes(rate: Rate, price: Price | None, hours: float) -> list[str]:
+def _run_notes(request: PlanRequest, gpu: GpuRow, rate: Rate, price: Price | None, hours: float) -> list[str]:
     if price is None:
         return []
     paid = rate.paid_hours(hours)
@@ -85,5 +97,5 @@ def _run_notes(rate: Rate, price: Price | None, hours: float) -> list[str]:
     if price.pricing == "reserved":
         return [f"reserved: {paid:,.0f} hours are paid, in whole months"]
     if price.pricing == "owned":
-        return [f"owned: {price.note}"]
+        return [f"owned: {price.note}", *_against_renting(request, gpu)]
     return []

@@ -47,7 +47,7 @@ def test_the_run_has_hours_energy_and_cost_with_their_ends() -> None:
     )
     assert plan.usd_per_million_tokens == pytest.approx(plan.price.usd_per_hour / 3.6)
     run, price = time_and_money(plan, TODAY)
-    assert run.startswith("The run takes 10.0 hours (8.0 hours to 12.5 hours)") and "3.10 USD (2.48 USD to 3.87" in run
+    assert run.startswith("The run takes 10 h (8 h to 12.5 h)") and "3.10 USD (2.48 USD to 3.87" in run
     assert price.startswith("Price: ")
 
 
@@ -98,6 +98,13 @@ def test_owned_cards_say_what_they_rest_on() -> None:
     _, plan = priced(Speed(1000, 800, 1250), dataset={"num_tokens": 10**9}, pricing={"kind": "owned"})
     assert plan.price is not None and place_text(plan.price) == "owned cards"
     assert any("1,599 USD written off over 21,900 hours of work" in note for note in plan.notes)
+    assert any("cheaper than renting at vast for 0.31 USD an hour after 9," in note for note in plan.notes)
+    _, dear = priced(
+        Speed(1000, 800, 1250),
+        dataset={"num_tokens": 10**9},
+        pricing={"kind": "owned", "purchase_price_usd": 10**6},
+    )
+    assert any("dearer than renting at vast" in note for note in dear.notes)
 
 
 def test_old_and_undated_prices_are_marked() -> None:
@@ -113,11 +120,6 @@ def test_old_and_undated_prices_are_marked() -> None:
 
 
 def test_amounts_and_hours_keep_their_digits() -> None:
-    assert [usd(x) for x in (0, 0.00312, 0.5, 12.4, 1234.5)] == [
-        "0.00 USD",
-        "0.0031 USD",
-        "0.50 USD",
-        "12.40 USD",
-        "1,234 USD",
-    ]
-    assert [hours(x) for x in (0.25, 5, 240)] == ["15 minutes", "5.0 hours", "240 hours (10.0 days)"]
+    said = ["0 USD", "0.0031 USD", "0.50 USD", "12.40 USD", "1,234 USD"]
+    assert [usd(x) for x in (0, 0.00312, 0.5, 12.4, 1234.5)] == said
+    assert [hours(x) for x in (0.001, 0.25, 5, 240, 2400)] == ["3.6 s", "15 min", "5 h", "240 h", "100 days"]
