@@ -6,11 +6,14 @@ Source: torch 2.13 torch/utils/flop_counter.py.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import prod
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_backward_flop_count, sdpa_flop_count
+
+from planner.schema import PlanRequest
 
 aten = torch.ops.aten
 Shape = tuple[int, ...]
@@ -55,6 +58,33 @@ def count_flops(step: Callable[[], None]) -> int:
     with FlopCounterMode(display=False, custom_mapping=FORMULAS | _of_bitsandbytes()) as counter:
         step()
     return int(counter.get_total_flops())
+
+
+def count_step(request: PlanRequest, fake: bool = True) -> int:
+    """Build the model of a request, with fake tensors or real ones, and count one micro-batch's forward and backward.
+
+    Raises what the libraries' code does where it asks for values of fake tensors.
+    """
+    counts: list[int] = []
+    on_micro_step(request, lambda step: counts.append(count_flops(step)), fake)
+    return counts[0]
+
+
+def on_micro_step(request: PlanRequest, follow: Callable[[Callable[[], None]], None], fake: bool = True) -> None:
+    """Build the model of a request and hand its forward and backward of one micro-batch to `follow`, which runs it."""
+    from profiler.build import build_batch, build_model
+    from profiler.configs import build_config
+    from profiler.fake import fake_world, make_fake
+    from profiler.measure import Unfollowed
+    from profiler.step import run_micro_step
+
+    config = build_config(request)
+    model = build_model(request, config, device="meta" if fake else "cpu")
+    with fake_world() if fake else nullcontext():
+        if fake:
+            make_fake(model)
+        batch = build_batch(request, config.get_text_config().vocab_size)
+        follow(lambda: run_micro_step(request, model, batch, Unfollowed()))
 
 
 def _of_bitsandbytes() -> dict[Any, Callable[..., int]]:

@@ -86,7 +86,7 @@ def matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
 def batched(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
     """at::matmul below autocast."""
     heads = a.shape[1:2]
-    return _unfolded(c, ops.matmul(c.tape, folded(c, a), folded(c, _spread(c, b, heads)), shape, label))
+    return _unfolded(c, linear_ops.matmul(c.tape, folded(c, a), folded(c, _spread(c, b, heads)), shape, label))
 
 
 def folded(c: Context, x: Value) -> Value:

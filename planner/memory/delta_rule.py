@@ -3,7 +3,7 @@
 It is what runs without the package flash-linear-attention (fla).
 """
 
-from planner.memory import ops, recurrent_ops
+from planner.memory import linear_ops, ops, recurrent_ops
 from planner.memory.graph import Value
 from planner.memory.live import Shape
 from planner.memory.loops import DELTA_CHUNK
@@ -44,10 +44,10 @@ def chunk_gated_delta_rule(c: Context, query: Value, key: Value, value: Value, g
     pairwise_decay = recurrent_ops.masked_fill(t, pairwise_decay, strictly_upper_mask, "pairwise decay")
     pairwise_decay = recurrent_ops.exp(t, pairwise_decay, "pairwise decay")
     ut_system = ops.mul(
-        t, ops.matmul(t, folded(c, k_beta), folded(c, key), pairs, "k*beta @ k"), pairwise_decay, "system"
+        t, linear_ops.matmul(t, folded(c, k_beta), folded(c, key), pairs, "k*beta @ k"), pairwise_decay, "system"
     )
     intra_chunk_attn = ops.mul(
-        t, ops.matmul(t, folded(c, query), folded(c, key), pairs, "q @ k"), pairwise_decay, "attention in chunks"
+        t, linear_ops.matmul(t, folded(c, query), folded(c, key), pairs, "q @ k"), pairwise_decay, "attention in chunks"
     )
     decayed_k_beta = ops.mul(t, k_beta, unsqueezed(c, recurrent_ops.exp(t, cum_decay)), "decayed k*beta")
     new_values = recurrent_ops.solve_triangular(t, ut_system, v_beta, "new values")
@@ -175,16 +175,16 @@ def one_chunk(
     v_new = recurrent_ops.sub(
         t,
         ops.narrow(t, new_values, values),
-        ops.matmul(t, ops.narrow(t, k_cumdecay, keys), state, values, "predicted values"),
+        linear_ops.matmul(t, ops.narrow(t, k_cumdecay, keys), state, values, "predicted values"),
         "new values of a chunk",
     )
-    inter_chunk_attn = ops.matmul(t, of_a_chunk(c, query, keys), state, values, "attention to earlier chunks")
+    inter_chunk_attn = linear_ops.matmul(t, of_a_chunk(c, query, keys), state, values, "attention to earlier chunks")
     attn = ops.narrow(t, intra_chunk_attn, ("B", "value_heads", CHUNK, CHUNK))
-    filled = ops.add(t, inter_chunk_attn, ops.matmul(t, attn, v_new, values, "attention in a chunk"))
+    filled = ops.add(t, inter_chunk_attn, linear_ops.matmul(t, attn, v_new, values, "attention in a chunk"))
     core_attn_out = recurrent_ops.copy_slice(t, core_attn_out, filled)
     del filled, inter_chunk_attn
     kept = ops.mul(t, state, ops.narrow(t, chunk_decay, ("B", "value_heads", 1, 1)), "decayed state")
     state = ops.add(
-        t, kept, ops.matmul(t, of_a_chunk(c, key, keys), v_new, STATE, "update", (CHUNK,)), "recurrent state"
+        t, kept, linear_ops.matmul(t, of_a_chunk(c, key, keys), v_new, STATE, "update", (CHUNK,)), "recurrent state"
     )
     return core_attn_out, state

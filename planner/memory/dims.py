@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from planner.architecture.blocks import Architecture, Block, Moe, Tensor
+from planner.architecture.blocks import Architecture, Block, Linear, Moe, Tensor
 from planner.memory.live import Monomial
-from planner.memory.reach import executed_blocks
+from planner.memory.reach import executed_blocks, reads_text
 from planner.memory.structure import BlockShape, Roles
 
 #: A whole number, or a numpy array of them.
@@ -44,6 +44,8 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "loss_tokens": batch * (length - 1),
         "tile_tokens": at_most(batch * (length - 1), TILE_TOKENS),
         "tile_columns": min(architecture.vocab_size, TILE_COLUMNS),
+        **{f"{linear.leaf}.in": linear.in_features for linear in linears_beside(architecture)},
+        **{f"{linear.leaf}.out": linear.out_features for linear in linears_beside(architecture)},
     }
 
 
@@ -191,13 +193,30 @@ def block_roles(block: Block, hidden_size: int) -> Roles:
     return Roles(
         mixer=mixer if block.attention is not None else (),
         attention=kind not in ("linear", "mamba"),
-        mlp=rest if block.attention is not None else rest or mixer,
+        mlp=_parts(block, rest if block.attention is not None else rest or mixer, hidden_size),
         from_hidden=frozenset(x.name for x in block.linears if x.in_features == hidden_size),
         experts=tuple(
             t.name for t in block.tensors if t.role == "experts" and len(t.shape) > 1 and "bias" not in t.name
         ),
         parameters=tuple(t.name for t in block.tensors if t.role not in ("norm", "experts")),
     )
+
+
+def _parts(block: Block, names: tuple[str, ...], hidden_size: int) -> tuple[tuple[str, ...], ...]:
+    """Linears in order, cut after each that leads back to the hidden size."""
+    found: list[list[str]] = [[]]
+    sizes = {x.name: (x.in_features, x.out_features) for x in block.linears}
+    for name in names:
+        found[-1].append(name)
+        inner, out = sizes[name]
+        if out == hidden_size and inner != hidden_size:
+            found.append([])
+    return tuple(tuple(part) for part in found if part)
+
+
+def linears_beside(architecture: Architecture) -> tuple[Linear, ...]:
+    """Linears around the layers that a batch of text runs through."""
+    return tuple(linear for linear in architecture.linears if reads_text(linear.name))
 
 
 def model_shape(architecture: Architecture) -> BlockShape:

@@ -2,6 +2,7 @@
 
 from planner.memory import ops
 from planner.memory.graph import Value
+from planner.memory.kernels import whole
 from planner.memory.live import Shape
 from planner.memory.tape import Tape
 
@@ -45,6 +46,33 @@ def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> V
     shape = (*x.shape[:2], *out)
     product = ((), rows, out, inner)
     return t.op("output", shape, dtype, inputs, backward, saves, kind="matmul", products=(product,))
+
+
+def matmul(
+    t: Tape, x: Value, w: Value, shape: Shape, label: str = "matmul", inner: Shape = (), batched: bool = True
+) -> Value:
+    """x @ w: saves w where x needs a gradient and x where w does; backward makes both gradients.
+
+    inner: what is summed over, by default the last size of x. batched: all but the last two sizes of `shape` count
+    products.
+    """
+    saves = ([x] if w.requires_grad else []) + ([w] if x.requires_grad else [])
+    wanted = (x.requires_grad, w.requires_grad)
+    shapes, dtypes = (x.shape, w.shape), (x.dtype, w.dtype)
+    at = len(shape) - 2 if batched else 0
+    batch, m, n, k = shape[:at], shape[at:-1], shape[-1:], inner or x.shape[-1:]
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        given = whole(grad)
+        if wanted[0]:
+            t.work.product(grad.dtype, (*given, (shapes[1], dtypes[1]), (shapes[0], dtypes[0])), batch, m, k, n)
+        if wanted[1]:
+            t.work.product(grad.dtype, (*given, (shapes[0], dtypes[0]), (shapes[1], dtypes[1])), batch, k, n, m)
+        return tuple(
+            t.allocate(s, d, "matmul grad") if n else None for n, s, d in zip(wanted, shapes, dtypes, strict=True)
+        )
+
+    return t.op(label, shape, x.dtype, [x, w], backward, saves, kind="matmul", products=((batch, m, n, k),))
 
 
 def autocast(t: Tape, x: Value) -> Value:

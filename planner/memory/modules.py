@@ -4,7 +4,7 @@ Each mirrors the forward of the library's own module, expression by expression, 
 as they do there.
 """
 
-from planner.memory import ops
+from planner.memory import linear_ops, ops
 from planner.memory.adapters import adapted
 from planner.memory.graph import Value
 from planner.memory.kernels import Moved, whole
@@ -245,7 +245,7 @@ def batched_matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> 
     if not c.structure.single_sequence:
         a = a if a.contiguous else ops.copy(t, a, label="matmul copy")
         b = b if b.contiguous else ops.copy(t, b, label="matmul copy")
-    return ops.matmul(t, a, b, shape, label)
+    return linear_ops.matmul(t, a, b, shape, label)
 
 
 def eager_attention(

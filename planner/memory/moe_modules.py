@@ -7,7 +7,7 @@ token is copied once for each of its experts and sorted by expert, so no size de
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner.memory import moe_ops, ops
+from planner.memory import linear_ops, moe_ops, ops
 from planner.memory.graph import Value
 from planner.memory.linear_ops import autocast, dense
 from planner.memory.live import Shape
@@ -53,7 +53,7 @@ def router_weight(c: Context, name: str = GATE) -> Value:
     b = c.parameter(f"{name}.lora_B", ("experts", "r"), True, s.stack_adapter_dtype)
     if t.autocast:
         a, b = autocast(t, a), autocast(t, b)
-    delta = ops.scale(t, ops.matmul(t, b, a, shape, "router delta", batched=False), "router delta")
+    delta = ops.scale(t, linear_ops.matmul(t, b, a, shape, "router delta", batched=False), "router delta")
     return ops.add(t, ops.to(t, delta, weight.dtype), weight, "router weight")
 
 

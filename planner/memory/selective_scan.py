@@ -5,7 +5,7 @@ The torch code that runs without the packages mamba-ssm, causal-conv1d and mamba
 
 from collections.abc import Callable
 
-from planner.memory import mixer_modules, ops, recurrent_ops
+from planner.memory import linear_ops, mixer_modules, ops, recurrent_ops
 from planner.memory.graph import Value
 from planner.memory.live import Shape
 from planner.memory.modules import Context, linear
@@ -54,7 +54,7 @@ def spread(c: Context, time_step: Value, name: str) -> Value:
         steps = linear(c, time_step, name, INNER, ("dt_rank",))
         return ops.view(t, ops.add_constant(t, steps, "time step"), ROWS, contiguous=False)
     weight = c.parameter(f"{name}.weight", (*INNER, "dt_rank"))
-    return ops.copy(t, ops.matmul(t, time_step, weight, ROWS, "time step", batched=False), label="time step")
+    return ops.copy(t, linear_ops.matmul(t, time_step, weight, ROWS, "time step", batched=False), label="time step")
 
 
 def selective_scan(c: Context, x: Value, dt: Value, a: Value, b: Value, by_c: Value, gate: Value, name: str) -> Value:
@@ -97,7 +97,7 @@ def scan(c: Context, discrete_a: Value, delta_b_u: Value, by_c: Value, dtype: st
             state = ops.add(t, decayed, ops.narrow(t, delta_b_u, STATE), "recurrent state")
             del decayed
             column = ops.narrow(t, by_c, ("B", "state"))
-            outputs.append(ops.matmul(t, ops.to(t, state, dtype, "state"), column, ("B", "inner", 1), "output"))
+            outputs.append(linear_ops.matmul(t, ops.to(t, state, dtype, "state"), column, ("B", "inner", 1), "output"))
     del state
     return stacked(c, outputs)
 

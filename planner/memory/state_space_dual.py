@@ -146,7 +146,7 @@ def einsum(c: Context, a: Value, b: Value, shape: Shape, label: str, inner: Shap
     t = c.tape
     if t.autocast:
         a, b = linear_ops.autocast(t, a), linear_ops.autocast(t, b)
-    return ops.matmul(t, a, b, shape, label, inner)
+    return linear_ops.matmul(t, a, b, shape, label, inner)
 
 
 def permuted(c: Context, x: Value) -> Value:

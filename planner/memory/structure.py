@@ -42,14 +42,16 @@ def regime_of(architecture: Architecture, batch: int, length: int) -> Regime:
 class Roles:
     """What the linears and other tensors of a block are for, by name, for families without layer code of their own.
 
-    mixer: projections of attention (or of a recurrent mixer), the output projection last; mlp: likewise.
+    mixer: projections of attention (or of a recurrent mixer), the output projection last; mlp: likewise, and other
+    parts that end at the hidden size after it. beside: linears around the layers that read the embeddings.
     from_hidden: linears that read hidden-sized input. experts: stacks of experts, the input side first.
     parameters: tensors that are neither linears, norms nor experts.
     """
 
     mixer: tuple[str, ...] = ()
     attention: bool = True
-    mlp: tuple[str, ...] = ()
+    mlp: tuple[tuple[str, ...], ...] = ()
+    beside: tuple[str, ...] = ()
     from_hidden: frozenset[str] = frozenset()
     experts: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()

@@ -6,13 +6,14 @@ from planner.architecture.blocks import Architecture, Block
 from planner.memory.dims import (
     block_roles,
     block_shape,
+    linears_beside,
     model_shape,
 )
 from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
 from planner.memory.loops import pass_tokens
 from planner.memory.reach import executed_blocks
-from planner.memory.structure import AttentionName, Regime, Structure
+from planner.memory.structure import AttentionName, Regime, Roles, Structure
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
@@ -45,11 +46,15 @@ def _structure(
 ) -> Structure:
     lora = request.lora_settings
     full = request.method == "full"
+    family, shape = layer_family(architecture), model_shape(architecture)
+    if family == GENERIC:
+        read = (x.leaf for x in linears_beside(architecture) if x.in_features == architecture.hidden_size)
+        shape = replace(shape, roles=Roles(beside=tuple(read)))
     checkpointing = request.gradient_checkpointing
     reentrant = request.gradient_checkpointing_kwargs.use_reentrant
     return Structure(
-        family=layer_family(architecture),
-        block=model_shape(architecture),
+        family=family,
+        block=shape,
         dtype=setup.dtype,
         kept_dtype=setup.kept_dtype,
         compute_dtype=setup.compute_dtype,

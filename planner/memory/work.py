@@ -6,7 +6,7 @@ arrays all figures are float64, as the operations of a large grid leave 64 bits.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 from planner.architecture.blocks import Architecture
 from planner.memory.dims import Dims, Number, at_most
@@ -15,7 +15,9 @@ from planner.memory.inventory import Setup
 from planner.memory.kernels import Kernel, Noted, Polynomial, WorkPhase
 from planner.memory.layout import Laid, Layout, layer_dims, whole_dims
 from planner.memory.live import ITEMSIZE, Kind
+from planner.memory.method_work import extra_products
 from planner.memory.model_parallel import device_dims
+from planner.memory.moments import Static
 from planner.parallelism import ParallelismSettings, data_parallel_size
 from planner.schema import PlanRequest
 
@@ -32,6 +34,8 @@ class Prepared(Protocol):
     def model(self) -> _Model: ...
     @property
     def setup(self) -> Setup: ...
+    @property
+    def static(self) -> Static: ...
     def layout(self, batch: Number, length: Number, gradients_exist: bool) -> Layout: ...
 
 
@@ -66,7 +70,7 @@ def step_work(prepared: Prepared, request: PlanRequest, batch: Number, length: N
     for noted, count, dims in _parts(layout, prepared, request, batch, length):
         values = _Values(device_dims(request, dims))
         found += (_work(kernel, count, values) for kernel in noted.kernels)
-    return (*found, *_prompt_work(prepared, request, batch))
+    return (*found, *_of_method(prepared, request))
 
 
 def step_flops(prepared: Prepared, request: PlanRequest, batch: Number, length: Number) -> Number:
@@ -78,7 +82,7 @@ def step_flops(prepared: Prepared, request: PlanRequest, batch: Number, length: 
     """
     layout = _layout(prepared, request, batch, length)
     whole = request.model_copy(update={"parallelism": ParallelismSettings()})
-    total: Number = sum(work.count * work.flops for work in _prompt_work(prepared, request, batch))
+    total: Number = sum(work.count * work.flops for work in _of_method(prepared, request))
     for noted, count, dims in _parts(layout, prepared, whole, batch, length):
         total = total + count * _evaluated(noted.flops, Sizes(dims))
     return total * request.gradient_accumulation_steps * data_parallel_size(request)
@@ -163,17 +167,10 @@ def _masked(flops: Number, dims: Dims) -> Number:
     return (flops - flops * pairs // (length * length)) * dims["causal"]
 
 
-def _prompt_work(prepared: Prepared, request: PlanRequest, batch: Number) -> tuple[Work, ...]:
-    """P-tuning's encoder, three linears over the virtual tokens of each sequence (peft 0.21 p_tuning/model.py)."""
-    shapes = [shape for name, shape in prepared.setup.prompts if len(shape) == 2 and "mlp_head" in name]
-    rows = _wide(batch) * request.virtual_tokens
+def _of_method(prepared: Prepared, request: PlanRequest) -> tuple[Work, ...]:
+    """What the method adds outside the layers."""
     found = []
-    for out, inner in shapes:
-        for phase, m, n, k in (
-            ("forward", rows, out, inner),
-            ("backward", rows, inner, out),
-            ("backward", out, inner, rows),
-        ):
-            moved = ITEMSIZE["float32"] * (m * n + m * k + n * k)
-            found.append(Work("matmul", cast(WorkPhase, phase), "float32", 2 * m * n * k, moved, 1, m, n, k))
+    for phase, m, n, k, count in extra_products(request, prepared.static.items):
+        moved = ITEMSIZE["float32"] * (m * n + m * k + n * k)
+        found.append(Work("matmul", phase, "float32", 2 * m * n * k, moved, count, m, n, k))
     return tuple(found)

@@ -4,7 +4,7 @@ Each expert gathers the tokens that chose it, so the sizes of its tensors follow
 chosen and has the same share of the tokens, rounded up: the sum over experts is what a real step has.
 """
 
-from planner.memory import head, moe_ops, ops
+from planner.memory import head, linear_ops, moe_ops, ops
 from planner.memory.graph import Value
 from planner.memory.kernels import whole
 from planner.memory.layernorm_modules import layer_norm, loss_of, residual_dropout
@@ -145,7 +145,7 @@ def matmul(c: Context, x: Value, weight: Value, shape: Shape) -> Value:
     t = c.tape
     if t.autocast:
         x, weight = autocast(t, x), autocast(t, weight)
-    return ops.matmul(t, x, weight, shape, batched=False)
+    return linear_ops.matmul(t, x, weight, shape, batched=False)
 
 
 def index_add(t: Tape, x: Value, index: Value, source: Value) -> Value:

@@ -20,7 +20,20 @@ def embed(c: Context) -> Value:
     embeddings = head.token_embedding(c)
     head.causal_mask(c)
     head.rotary_tables(c)
+    for name in c.structure.block.roles.beside:
+        embeddings = handed_beside(c, embeddings, linear(c, embeddings, name, (f"{name}.out",), HIDDEN))
     return embeddings
+
+
+def handed_beside(c: Context, embeddings: Value, projected: Value) -> Value:
+    """What all layers are given besides the hidden states, a part each, and its gradient in backward."""
+    t, shape, dtype = c.tape, projected.shape, projected.dtype
+    c.tables.append(projected)
+
+    def backward(grad: Value) -> ops.Grads:
+        return (ops.same(grad), t.allocate(shape, dtype, "gradient beside the hidden states"))
+
+    return t.op("view", embeddings.shape, embeddings.dtype, [embeddings, projected], backward, view=embeddings)
 
 
 def loss(c: Context, hidden_states: Value) -> Value:
@@ -42,6 +55,9 @@ def layer(c: Context, hidden_states: Value) -> Value:
         residual = hidden_states
         out = feed_forward(c, rms_norm(c, hidden_states, "mlp_norm"))
         hidden_states = ops.add(t, residual, out, "hidden states")
+    for names in roles.mlp[1:]:
+        residual = hidden_states
+        hidden_states = ops.add(t, residual, bottleneck(c, hidden_states, names), "hidden states")
     return hidden_states
 
 
@@ -110,10 +126,20 @@ def feed_forward(c: Context, x: Value) -> Value:
     return ops.add(c.tape, dense_mlp(c, x), routed, "experts") if roles.mlp else routed
 
 
+def bottleneck(c: Context, x: Value, names: tuple[str, ...]) -> Value:
+    """``project(act(gate(x)) * given)`` and its norm, as Gemma 4's input of each layer's own."""
+    t = c.tape
+    *inputs, output = names
+    for name in inputs:
+        x = ops.unary(t, project(c, x, name), "activation")
+        x = ops.mul(t, x, t.external(x.shape, x.dtype), "gated")
+    return rms_norm(c, project(c, x, output), "bottleneck_norm")
+
+
 def dense_mlp(c: Context, x: Value) -> Value:
     """``down(act(gate(x)) * up(x))``, or ``down(act(up(x)))``; fused projections are split."""
     t = c.tape
-    *inputs, output = c.structure.block.roles.mlp
+    *inputs, output = c.structure.block.roles.mlp[0]
     projected = [project(c, x, name) for name in inputs]
     inner: Shape = ("B", "S", f"{output}.in")
     gated = c.structure.block.gated

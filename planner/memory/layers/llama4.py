@@ -1,6 +1,6 @@
 """Llama 4 on text (transformers 5.23 models/llama4): rotation of complex numbers, every expert on every token."""
 
-from planner.memory import complex_rotary, head, masks, moe_ops, ops
+from planner.memory import complex_rotary, head, linear_ops, masks, moe_ops, ops
 from planner.memory.graph import Value
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
@@ -121,7 +121,7 @@ def bmm(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
     t = c.tape
     if t.autocast:
         a, b = autocast(t, a), autocast(t, b)
-    return ops.matmul(t, a, b, shape, label)
+    return linear_ops.matmul(t, a, b, shape, label)
 
 
 def embed(c: Context) -> Value:

@@ -136,3 +136,22 @@ def test_a_prompt_lengthens_the_sequence() -> None:
     longer = request("prompt_tuning", prompt={"num_virtual_tokens": 16})
     same = request("prompt_tuning", prompt={"num_virtual_tokens": 8})
     assert flops_of(longer, BATCH, LENGTH) == flops_of(same, BATCH, LENGTH + 8)
+
+
+HEAD_WORK = 2 * TOKENS * HEAD
+
+
+@pytest.mark.parametrize("loss", ["full", "chunked", "fused"])
+def test_every_loss_has_the_heads_three_products(loss: str) -> None:
+    """Logits, the gradient of hidden states, that of the head; the fused kernel makes all of them in forward."""
+    works = work_of(request(loss=loss))
+    body = flops(work_of(request()))
+    assert flops(works) == body
+    in_forward = flops(works, phase="forward") - flops(work_of(request()), phase="forward")
+    assert in_forward == (2 * HEAD_WORK if loss == "fused" else 0)
+
+
+def test_trls_fused_head_makes_its_logits_twice_and_scores_one_token_less() -> None:
+    scored = 2 * BATCH * (LENGTH - 1) * HEAD
+    asked = request(stack="trl", loss="chunked", gradient_checkpointing=False)
+    assert flops(work_of(asked)) == flops(work_of(request())) - 3 * HEAD_WORK + 4 * scored
