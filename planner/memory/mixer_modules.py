@@ -48,13 +48,17 @@ def held_by_earlier(
         return made
 
     def backward(*grads_and_saved: Value) -> ops.Grads:
+        return (None,) * number
+
+    def backward_of_first(*grads_and_saved: Value) -> ops.Grads:
         spared()
         return (None,) * number
 
     held = [t.allocate(shape, dtype, "state of each pass") for shape, dtype in kept]
     handed = [t.op("view", value.shape, value.dtype, read, backward, view=value) for value in made[1:]]
     out = (made[0].shape, made[0].dtype)
-    return [t.op("recurrent state", *out, read, backward, [*read, *held], kind="elementwise", moved=()), *handed]
+    state = t.op("recurrent state", *out, read, backward_of_first, [*read, *held], kind="elementwise", moved=())
+    return [state, *handed]
 
 
 @contextmanager

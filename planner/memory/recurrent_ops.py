@@ -82,7 +82,13 @@ def exp(t: Tape, x: Value, label: str = "exp") -> Value:
 def solve_triangular(t: Tape, a: Value, b: Value, label: str) -> Value:
     """torch.linalg.solve_triangular: saves the system and the solution (linalg_solve_triangular_backward)."""
 
+    batch, rows, columns = a.shape[:-2], a.shape[-1:], b.shape[-1:]
+
     def backward(grad: Value, a: Value, solution: Value) -> Grads:
+        t.work.moves(grad, a, solution)
+        t.work.product(grad.dtype, whole(solution, solution, a), batch, rows, rows, columns)
+        t.work.moves(a, a)
+        t.work.moves(a, a)
         of_b = t.allocate(solution.shape, grad.dtype, "solve grad")
         product = t.allocate(a.shape, grad.dtype, "system grad")
         negative = t.allocate(a.shape, grad.dtype, "system grad")
