@@ -51,6 +51,12 @@ st.navigation(
             help="What the planner says beside what others measured and published.",
         ),
         st.Page(
+            "ui/pages/learn.py",
+            title="Learn",
+            icon=":material/school:",
+            help="Every number derived for your own model; common claims about fine-tuning checked.",
+        ),
+        st.Page(
             "ui/pages/catalogue.py",
             title="Catalogue",
             icon=":material/menu_book:",

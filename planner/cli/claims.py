@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from planner.catalog.claims import find_claim
+from planner.catalog.claims import find_claim, list_claims
 from planner.catalog.rows.claim import ClaimRow
 from planner.cli.options import json_option
 from planner.cli.output import print_json, print_report
@@ -20,10 +20,9 @@ def command(claim: str | None, as_json: bool) -> None:
     Each is computed over the settings that it leaves open: models of that size, precision, optimizer, stack, adapters,
     checkpointing, batch and length. ID (c04) shows one in full. All together take some seconds.
     """
-    from planner.learn.claims.checks import checkable
     from planner.learn.claims.report import claim_report, claims_table
 
-    rows = [find_claim(claim)] if claim is not None else checkable()
+    rows = [find_claim(claim)] if claim is not None else list_claims()
     if as_json:
         answers = [_as_json(row) for row in rows]
         print_json(answers[0] if claim is not None else answers)

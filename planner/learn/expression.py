@@ -6,9 +6,10 @@ sum (over the entries of its symbols), ceil, max, min, sqrt; transpose, which is
 
 import ast
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 Operand = int | float | tuple[int | float, ...]
 
@@ -137,6 +138,31 @@ def _sum(node: ast.expr, values: Mapping[str, Operand]) -> int | float:
 def written(text: str, notation: Notation, shown: Mapping[str, str] | None = None) -> str:
     """The formula in a notation; with `shown`, what stands for its symbols (and for whole sums, by their text)."""
     return _text(parse(text), notation, shown)
+
+
+#: A formula longer than this in plain text is set over several lines in LaTeX, a term each: phones are narrow.
+_LINE = 34
+
+
+def set_latex(name: str, text: str, shown: Mapping[str, str] | None = None, results: Sequence[str] = ()) -> str:
+    """An equation in LaTeX: name = formula, each of the results on a line of its own, long sums term by term."""
+    lines = [written(text, LATEX, shown)] if text else []
+    if text and len(written(text, TEXT, shown)) > _LINE:
+        first, *others = _terms(parse(text))
+        lines = [_text(first, LATEX, shown), *(f"\\quad {sign} {_text(term, LATEX, shown)}" for sign, term in others)]
+    equals = [*(line if line.startswith("\\quad") else f"= {line}" for line in lines), *(f"= {r}" for r in results)]
+    if len(equals) == 1:
+        return f"{written(name, LATEX)} {equals[0]}"
+    rows = " \\\\ &".join(equals)
+    return f"\\begin{{aligned}} {written(name, LATEX)} &{rows} \\end{{aligned}}"
+
+
+def _terms(node: ast.expr) -> list[Any]:
+    """The terms of a sum: the first, then pairs of sign and term."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+        sign = "+" if isinstance(node.op, ast.Add) else "-"
+        return [*_terms(node.left), (sign, node.right)]
+    return [node]
 
 
 def sums(text: str) -> list[str]:

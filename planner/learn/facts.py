@@ -100,7 +100,7 @@ _STYLES: dict[str, Callable[[float], str]] = {
     "full": _number,
     "bytes": lambda value: f"{value:,.0f} bytes",
     "gb": lambda value: f"{value / GB:.3g} GB",
-    "plain": lambda value: f"{value:g}",
+    "plain": lambda value: str(value) if isinstance(value, int) else f"{value:g}",
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from planner.learn.blocks import Block, Code, Formula, Grid, Heading, Prose
-from planner.learn.expression import LATEX, TEXT, evaluate, sums, symbols, written
+from planner.learn.expression import LATEX, TEXT, evaluate, set_latex, sums, symbols, written
 from planner.learn.facts import Fact, Facts
 
 SLOT = re.compile(r"\{([A-Za-z_]\w*)(?::(\w+))?\}")
@@ -141,8 +141,7 @@ def _compute(r: Rendering, text: str) -> tuple[str, str]:
 
 
 def _equation_of(left: str, expression: str) -> Formula:
-    latex = f"{written(left, LATEX)} = {written(expression, LATEX)}"
-    return Formula(latex, f"{written(left, TEXT)} = {written(expression, TEXT)}")
+    return Formula(set_latex(left, expression), f"{written(left, TEXT)} = {written(expression, TEXT)}")
 
 
 def _formula(r: Rendering, text: str, _: Sequence[str]) -> None:
@@ -167,15 +166,14 @@ def _put(r: Rendering, name: str, _: Sequence[str]) -> None:
             r.facts.put(whole, evaluate(whole, values), "plain", f"formula: {whole}")
         shown[whole] = r.facts[whole].shown("full")
     result, short = fact.shown("full"), fact.shown()
-    end = "" if short in (result, f"{result} bytes") else f" = {short}"
     unit = " bytes" if fact.unit == "bytes" else ""
-    whole, text = written(expression, LATEX, shown), written(expression, TEXT, shown)
-    middle = "" if text == result else f" = {whole}"
-    latex = f"{written(name, LATEX)}{middle} = {LATEX.number(result)}"
-    latex += f"\\ \\text{{{unit.strip()}}}" if unit else ""
-    latex += f" = \\text{{{LATEX.number(short)}}}" if end else ""
-    middle = "" if text == result else f" = {text}"
-    r.blocks.append(Formula(latex, f"{name}{middle} = {result}{unit}{end}"))
+    end = "" if short in (result, f"{result} bytes") else short
+    text = written(expression, TEXT, shown)
+    middle = "" if text == result else expression
+    results = [f"{LATEX.number(result)}\\ \\text{{bytes}}" if unit else LATEX.number(result)]
+    results += [f"\\text{{{LATEX.number(end)}}}"] if end else []
+    parts = [name, *([text] if middle else []), f"{result}{unit}", *([end] if end else [])]
+    r.blocks.append(Formula(set_latex(name, middle, shown, results), " = ".join(parts)))
 
 
 def _symbols(r: Rendering, _: str, body: Sequence[str]) -> None:

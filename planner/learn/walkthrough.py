@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from planner.catalog import find_gpu
 from planner.catalog.references import find_reference
 from planner.errors import RequestError
 from planner.learn.blocks import Block, Grid, Heading, Prose
@@ -17,6 +18,8 @@ from planner.learn.topics import TOPICS, TOURS, Topic
 from planner.learn.topics.common import METHOD_NAMES
 from planner.schema import PlanRequest
 
+#: Taken where a topic needs a card and the reader names none.
+CARD = "h100-sxm"
 _TEXTS = Path(__file__).parent / "texts"
 #: What a topic declares: its facts, and the tables that its text asks for.
 Prepared = tuple[Facts, Mapping[str, Grid]]
@@ -46,6 +49,7 @@ def walk_through(topic: str, request: PlanRequest) -> Walkthrough:
     facts.put("model", case.plan.model.rpartition("/")[2], "text", "plan: model")
     blocks = [*render(text_of(topic), facts, tables), *_sources(about)]
     if changes:
+        facts.put("default_card", find_gpu(CARD).name, "text", "catalogue: name")
         blocks.insert(1, Prose(_changed_text(request, changes)))
     return Walkthrough(topic, about.title, case.request, tuple(blocks), dict(facts))
 
@@ -90,18 +94,21 @@ def _changes(topic: Topic, request: PlanRequest) -> dict[str, Any]:
         changes["method"] = topic.methods[0]
     if topic.one_card and request.num_gpus > 1:
         changes |= ONE_CARD
+    if topic.needs_card and request.gpu is None:
+        changes["gpu"] = CARD
     return changes
 
 
 def _changed_text(request: PlanRequest, changes: Mapping[str, Any]) -> str:
     said = []
     if "method" in changes:
-        said.append(f"your question was about {METHOD_NAMES[request.method]}")
+        asked, taken = METHOD_NAMES[request.method], METHOD_NAMES[changes["method"]]
+        said.append(f"This is about {taken}; your question was about {asked}.")
     if "num_gpus" in changes:
-        said.append("your question shares the model among several cards, and here one card holds all of it")
-    return (
-        f"*A note: this topic is about {METHOD_NAMES[changes.get('method', request.method)]}; {', and '.join(said)}.*"
-    )
+        said.append("Your question shares the model among several cards; here one card holds all of it.")
+    if "gpu" in changes:
+        said.append(f"Your question names no card; here it is one {find_gpu(CARD).name}.")
+    return f"*{' '.join(said)}*"
 
 
 def _sources(topic: Topic) -> list[Block]:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from functools import cache
 
-from planner.catalog.claims import find_claim, list_claims
+from planner.catalog.claims import find_claim
 from planner.catalog.rows.claim import ClaimRow
-from planner.learn.claims import adapters, fits, mechanics, memory, quality, rates
+from planner.learn.claims import adapters, fits, mechanics, memory, quality, rates, speed
 from planner.learn.claims.checked import Checked
 from planner.learn.claims.words import words_of_claims
 from planner.learn.template import filled
@@ -23,12 +23,18 @@ _CHECKS: dict[str, Callable[[ClaimRow], Checked]] = {
     "c18": adapters.file_size,
     "c19": adapters.trainable_share,
     "c20": mechanics.shapes,
+    "c21": speed.slower,
+    "c22": speed.as_fast,
     "c23": quality.kept,
+    "c24": speed.cost_ratio,
     "c25": rates.rented,
     "c26": rates.rented,
     "c27": rates.owned,
+    "c28": speed.three_costs,
     "c29": mechanics.shared_base,
     "c30": fits.trials,
+    "c31": speed.scenario,
+    "c32": speed.scenario,
     "c33": mechanics.shared_base,
     "c34": adapters.usual_rank,
     "c35": adapters.dtype_of_adapters,
@@ -38,11 +44,6 @@ _CHECKS: dict[str, Callable[[ClaimRow], Checked]] = {
     "c39": quality.examples,
     "c40": fits.on_24_gb,
 }
-
-
-def checkable() -> list[ClaimRow]:
-    """The claims that are checked, in the order of the table."""
-    return [row for row in list_claims() if row.id in _CHECKS]
 
 
 @cache

@@ -9,13 +9,15 @@ from typing import NamedTuple
 class Topic(NamedTuple):
     """methods: those it is about, the first where the reader's is none of them; empty: any.
 
-    one_card: it derives what one card holds. sources: keys of data/references.csv.
+    one_card: it derives what one card holds. needs_card: its numbers depend on the card. sources: keys of
+    data/references.csv.
     """
 
     title: str
     question: str
     methods: tuple[str, ...] = ()
     one_card: bool = True
+    needs_card: bool = False
     sources: tuple[str, ...] = ()
 
 
@@ -65,6 +67,13 @@ TOPICS: dict[str, Topic] = {
         methods=("qlora",),
         sources=("qlora", "bnb-4bit"),
     ),
+    "qlora-speed": Topic(
+        "Why QLoRA is slower, and by how much",
+        "The same products on the same model: why does a QLoRA step take longer?",
+        methods=("qlora",),
+        needs_card=True,
+        sources=("qlora", "bnb-4bit", "roofline"),
+    ),
     "paged": Topic(
         "Paged optimizers",
         "What do paged optimizer states move, when, and how much can that free?",
@@ -76,6 +85,20 @@ TOPICS: dict[str, Topic] = {
         methods=("full",),
         one_card=False,
         sources=("zero", "fsdp"),
+    ),
+    "cost": Topic(
+        "Time and cost of a run",
+        "How long does it take, and what does it cost?",
+        one_card=False,
+        needs_card=True,
+        sources=("kaplan", "roofline"),
+    ),
+    "serving": Topic(
+        "Serving many adapters",
+        "One base with many adapters, or a model for each task?",
+        methods=("lora", "qlora"),
+        needs_card=True,
+        sources=("slora", "punica", "lora"),
     ),
     "choosing": Topic(
         "When to choose which method",
@@ -98,5 +121,5 @@ TOPICS: dict[str, Topic] = {
 TOURS: dict[str, tuple[str, ...]] = {
     "full": ("memory", "states", "activations", "logits"),
     "lora": ("lora-maths", "rank", "choosing"),
-    "qlora": ("nf4", "dequantization", "paged", "quality"),
+    "qlora": ("nf4", "dequantization", "qlora-speed", "paged"),
 }

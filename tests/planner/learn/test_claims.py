@@ -6,7 +6,7 @@ from planner.catalog.claims import find_claim, list_claims
 from planner.catalog.references import find_reference
 from planner.errors import RequestError
 from planner.learn.claims.checked import Found, agreed, judged, within
-from planner.learn.claims.checks import check_claim, checkable, explanation
+from planner.learn.claims.checks import check_claim, explanation
 from planner.learn.claims.mechanics import product_shape
 from planner.learn.claims.report import claim_report, claims_table
 from planner.learn.claims.settings import SIZES, models_of, needed_gb
@@ -16,10 +16,10 @@ from planner.resolve import load_model
 from planner.schema import parse_request
 from tests.planner.learn.walks import NAMES, NUMBER, declared, words
 
-ROWS = checkable()
-ONLY_IF = "c01 c02 c03 c05 c06 c07 c08 c09 c10 c11 c17 c18 c19 c23 c26 c30 c35 c37 c38 c39 c40".split()
-FALSE = "c04 c12 c13 c14 c15 c16 c20 c25 c27".split()
-TRUE = "c29 c33 c34 c36".split()
+ROWS = list_claims()
+ONLY_IF = "c01 c02 c03 c05 c06 c07 c08 c09 c10 c11 c17 c18 c19 c22 c23 c24 c26 c30 c35 c37 c38 c39 c40".split()
+FALSE = "c04 c12 c13 c14 c15 c16 c20 c25 c27 c28 c31 c32".split()
+TRUE = "c21 c29 c33 c34 c36".split()
 VERDICTS = (
     dict.fromkeys(ONLY_IF, "holds only if") | dict.fromkeys(FALSE, "does not hold") | dict.fromkeys(TRUE, "holds")
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.learn.expression import LATEX, TEXT, evaluate, symbols, written
+from planner.learn.expression import LATEX, TEXT, evaluate, set_latex, symbols, written
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,12 @@ def test_values_are_put_in_and_sums_stand_as_their_value() -> None:
 
 def test_symbols_stand_once_in_order() -> None:
     assert symbols("b * ceil(a / b) + sum(c)") == ["b", "a", "c"]
+
+
+def test_long_sums_are_set_term_by_term_and_results_below() -> None:
+    long = "first_term * count + second_term * count - third"
+    rows = r"\mathrm{M} &= \mathrm{first}_{\text{term}} \times \mathrm{count} \\ &\quad + \mathrm{second}_{\text{term}}"
+    assert set_latex("M", "a + b") == "M = a + b"
+    assert set_latex("M", "a + b", {"a": "1", "b": "2"}, ["3"]) == r"\begin{aligned} M &= 1 + 2 \\ &= 3 \end{aligned}"
+    assert set_latex("M", long).startswith(r"\begin{aligned} " + rows.replace(r"\mathrm{M}", "M"))
+    assert set_latex("M", long).endswith(r"\\ &\quad - \mathrm{third} \end{aligned}")

@@ -48,7 +48,7 @@ def test_every_directive_makes_its_block() -> None:
         Grid(("symbol", "is", "here"), (("`n`", "a count", "1,500"), ("`m`", "another", "3")), (2,)),
         Formula(r"\mathrm{total} = n \times m", "total = n x m"),
         Formula(
-            r"\mathrm{total} = 1{,}500 \times 3 = 4{,}500\ \text{bytes}",
+            r"\begin{aligned} \mathrm{total} &= 1{,}500 \times 3 \\ &= 4{,}500\ \text{bytes} \end{aligned}",
             "total = 1,500 x 3 = 4,500 bytes",
         ),
         Prose("Kept."),

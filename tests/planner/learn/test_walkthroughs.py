@@ -177,3 +177,42 @@ def test_no_formula_is_typed_twice() -> None:
     """A formula of a text has slots for nothing: it is written once, and both notations come from it."""
     for topic in TOPICS:
         assert not re.search(r"\\frac|\$\$", text_of(topic))
+
+
+def test_a_step_times_its_rate_is_its_operations() -> None:
+    facts = walk("cost").facts
+    plan = estimate(walk("cost").request)
+    assert facts["t_step"].value == pytest.approx(plan.step_seconds)
+    assert facts["hours"].value == pytest.approx(10**7 / plan.tokens_per_second / 3600)  # type: ignore[operator]
+
+
+def test_slower_is_the_ratio_of_the_plans() -> None:
+    facts, request = walk("qlora-speed").facts, walk("qlora-speed").request
+    lora = estimate(request.model_copy(update={"method": "lora", "quantization": None}))
+    assert facts["slower"].value == pytest.approx(estimate(request).step_seconds / lora.step_seconds)  # type: ignore[operator]
+
+
+def test_whole_models_and_shared_bases_are_the_served_plans() -> None:
+    facts = walk("serving").facts
+    assert facts["M_shared"].value == pytest.approx(facts["served"].value, rel=0.01)
+    base, adapter = 2 * 8_030_261_248, 4 * 41_943_040  # PEFT loads adapters in float32
+    assert facts["W_base"].value == pytest.approx(base, rel=1e-3)
+    assert facts["M_adapter"].value == pytest.approx(adapter, rel=1e-3)
+
+
+def test_nf4_and_its_constants_are_the_ledgers() -> None:
+    facts = walk("nf4").facts
+    assert facts["off"].value == 0
+    assert facts["bits_each"].value == pytest.approx(4 + 8 / 64 + 32 / (64 * 256), abs=1e-3)
+
+
+def test_adapters_by_formula_are_the_plans() -> None:
+    found = walk("lora-maths")
+    assert found.facts["N_lora"].value == estimate(found.request).trainable_params
+
+
+def test_a_changed_question_is_said() -> None:
+    note = next(b.markdown for b in walk("states").blocks if isinstance(b, Prose))
+    assert note == "*This is about full fine-tuning; your question was about LoRA.*"
+    note = next(b.markdown for b in walk("cost").blocks if isinstance(b, Prose))
+    assert note == "*Your question names no card; here it is one H100 SXM5 80 GB.*"
