@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from planner.catalog.rows.band import BandFitRow
+from planner.catalog.bands import list_band_runs
+from planner.catalog.rows.band import UNNAMED, BandFitRow
 from planner.catalog.rows.measurement import ExplanationRow
+from planner.evidence.band_runs import beyond_requests
 from planner.evidence.score import Evidence
 from planner.evidence.summary import (
     Errors,
@@ -135,8 +137,14 @@ def band_text(fit: BandFitRow) -> str:
         f"The 90% band{which.get(fit.asked, '')} was fitted on {fit.fitted_on} to {fit.runs} figures of {fit.sources} "
         f"sources. A fit without the run's source covers {percent(fit.coverage)} of them "
         f"({percent(fit.coverage_device)} of reserved memory and nvidia-smi), with a median width of "
-        f"{percent(fit.median_width)}."
+        f"{percent(fit.median_width)}.{_left_out() if fit.asked == 'named' else ''}"
     )
+
+
+def _left_out() -> str:
+    beyond = beyond_requests()
+    figures = sum(run.id in beyond for run in list_band_runs() if run.stack == UNNAMED)
+    return f" Left out are {figures} figures of runs that did, or that count, what no request says." if figures else ""
 
 
 def verdict_text(verdicts: Verdicts) -> str:

@@ -21,7 +21,7 @@ LossPath = Literal[
 ]
 
 
-FsdpKind = Literal["flat", "flat_blocks", "per_parameter"]
+FsdpKind = Literal["flat", "flat_blocks", "per_parameter", "units"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,10 @@ class Switches:
     or the head too. expert_modules: experts are linears, which bitsandbytes quantizes, not stacks.
     own_modules: the stack has models of its own, of nn.Linear throughout and with a head apart from the embedding.
     holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
-    fsdp: FullyShardedDataParallel with its flat parameters (FSDP1), or fully_shard (FSDP2). "flat_blocks": flat, and a
-    block's frozen parameters lie in one with its adapters, so that its gradient is as wide as all of them.
+    fsdp: "flat", FullyShardedDataParallel with its flat parameters (FSDP1); "flat_blocks", the same where a block's
+    frozen parameters lie in one with its adapters, so that its gradient is as wide as all of them; "per_parameter",
+    fully_shard (FSDP2); "units", the same with embeddings and head as units of their own (torchtune's
+    custom_sharded_layers).
     """
 
     full_loss: LossPath = "full"

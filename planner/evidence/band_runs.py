@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from planner.catalog.measurements import explanations
 from planner.catalog.rows.band import UNNAMED, BandRunRow
 from planner.evidence.score import Evidence
 
@@ -14,14 +15,21 @@ _MOVED = 0.005
 def band_runs(found: Iterable[Evidence], unnamed: Iterable[Evidence] = ()) -> Iterator[BandRunRow]:
     """The runs behind the bands, a device after the other; unnamed: the same asked without their stack.
 
-    Our own CPU runs are of exact answers alone: CPU answers of other certainties take the spread of published tensor
-    bytes, which are counted the same way.
+    What no request says (data/measurements/explanations.csv, beyond_request) tells nothing of a named stack's spread;
+    among the unnamed it stays. Our own CPU runs are of exact answers alone: CPU answers of other certainties take the
+    spread of published tensor bytes, which are counted the same way.
     """
-    evidence = [one for one in found if one.full and one.log_ratio is not None]
+    beyond = beyond_requests()
+    evidence = [one for one in found if one.full and one.log_ratio is not None and one.id not in beyond]
     yield from (_run(one, "cuda", one.asked_stack) for one in evidence if one.device == "cuda" and one.asked_stack)
     yield from (_run(one, "cuda", UNNAMED) for one in unnamed if one.full and one.log_ratio is not None)
     yield from (_run(one, "cpu") for one in evidence if one.device == "cpu")
     yield from (_run(one, "cpu") for one in evidence if one.device == "cuda" and _stands_for_cpu(one))
+
+
+def beyond_requests() -> frozenset[str]:
+    """Figures of runs that did, or that count, what no request says."""
+    return frozenset(row.id for row in explanations().values() if row.beyond_request)
 
 
 def moved(kept: Iterable[BandRunRow], now: Iterable[BandRunRow]) -> int:

@@ -36,9 +36,10 @@ _REDUCE = "torch 2.13 distributed/fsdp/_fully_shard/_fsdp_collectives.py foreach
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes of the root and of the largest layer when they are whole, and of the layer's trained part."""
+    """Bytes of the root, its head and the largest layer when they are whole, and of the layer's trained part."""
 
     root: int
+    head: int
     layer: int
     trained: int
     trained_root: int
@@ -50,13 +51,13 @@ def fsdp_shares(
     """Everything divided by `shards`; with offload_params the host keeps it."""
     local = by_rows(items, shards)
     with_gradients = _with_gradients(architecture, items, setup)
-    buffers = tuple(_buffers(_sizes(request, architecture, items, setup)))
+    buffers = tuple(_buffers(_sizes(request, architecture, items, setup), setup.fsdp == "units"))
     unreduced = sum(gathered_size(item, request, setup) * item.count for item in with_gradients if item.has_gradient)
     if request.parallelism.offload_params:
         host = host_bytes(request, setup, local, shards)
         return Shares(on_device(local), (), (), shards, buffers, host, unreduced=unreduced)
     gradients = by_rows(with_gradients, shards)
-    if setup.fsdp != "per_parameter":
+    if setup.fsdp in ("flat", "flat_blocks"):
         buffers += (_until_forward(gradient_bytes(gradients)),)
     return Shares(local, gradients, local, shards, buffers, unreduced=unreduced)
 
@@ -89,23 +90,31 @@ def _sizes(request: PlanRequest, architecture: Architecture, items: tuple[Item, 
     rest = outside(architecture, items)
     full = request.method == "full"
     layer = max(layer_sizes(request, architecture, setup))
+    head = [item for item in rest if architecture.head is not None and item.name == f"{architecture.head.name}.weight"]
     return Sizes(
         root=sum(gathered_size(item, request, setup) * item.count for item in rest),
+        head=sum(gathered_size(item, request, setup) * item.count for item in head),
         layer=layer,
         trained=layer if full else max(layer_sizes(request, architecture, setup, trained=True)),
         trained_root=sum(gathered_size(item, request, setup) * item.count for item in rest if item.has_gradient),
     )
 
 
-def _buffers(sizes: Sizes) -> Iterator[Buffer]:
+def _buffers(sizes: Sizes, units: bool) -> Iterator[Buffer]:
     """The root stays whole from forward to the end of backward. Of the layers there are, at any time, two.
 
     In forward the one at work and its flat all-gather result, which is kept until the next one is copied out; in
     the head that result alone; in backward the one at work and the next one's all-gather, but for the last. The
-    input of a layer's reduce-scatter is kept until the next layer's.
+    input of a layer's reduce-scatter is kept until the next layer's. units: head and embeddings are gathered for
+    their own use alone, and what then remains of the root is small.
     """
     layer: dict[str, int | float | str] = {"layer": sizes.layer}
-    yield _buffer("gathered embeddings and head", sizes.root, "root", {"root": sizes.root}, RUNNING, _GATHER)
+    if units:
+        yield _buffer("gathered head", sizes.head, "head", {"head": sizes.head}, HEAD, _GATHER)
+        rest = sizes.root - sizes.head
+        yield _buffer("gathered embeddings", rest, "embeddings", {"embeddings": rest}, EMBEDDING, _GATHER)
+    else:
+        yield _buffer("gathered embeddings and head", sizes.root, "root", {"root": sizes.root}, RUNNING, _GATHER)
     yield _buffer("gathered layers", 2 * sizes.layer, "2 x layer", layer, (*FORWARD, FIRST, MIDDLE), _GROUP)
     yield _buffer("gathered layer", sizes.layer, "layer", layer, (*HEAD, LAST), _GROUP)
     inputs: dict[str, int | float | str] = {"trained layer": sizes.trained}

@@ -109,6 +109,9 @@ class ExplanationRow(Row):
     id: Text
     explanation: Text
     checked_by: Text
+    beyond_request: bool = Field(
+        False, description="the run did, or the figure counts, what no request says: no band is fitted to it"
+    )
 
 
 def _json_object(value: object) -> object:

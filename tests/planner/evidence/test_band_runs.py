@@ -1,6 +1,6 @@
 """The runs behind the bands: which figures count, and how many moved since."""
 
-from planner.evidence.band_runs import band_runs, moved
+from planner.evidence.band_runs import band_runs, beyond_requests, moved
 from tests.planner.evidence.rows import row
 
 
@@ -42,3 +42,10 @@ def test_what_moved_came_or_went_is_counted() -> None:
     now = list(band_runs([row("same", 1001, 1000), row("moved", 1010, 1000), row("came", 1000, 1000)]))
     assert moved(kept, now) == 3
     assert moved(kept, kept) == 0
+
+
+def test_what_no_request_says_is_in_no_band_of_a_named_stack() -> None:
+    beyond = next(iter(sorted(beyond_requests())))
+    assert list(band_runs([row(beyond, 110)])) == []
+    (unnamed,) = band_runs([], [row(beyond, 110, asked_stack=None)])
+    assert unnamed.id == beyond

@@ -150,3 +150,13 @@ def test_flat_gradients_go_in_the_next_forward() -> None:
     flat, rows = (plan("fsdp", stack=stack, **fields) for stack in ("transformers@4.45", "transformers@5"))
     assert flat.steady_bytes - rows.steady_bytes == pytest.approx(4 * PARAMS / 4, rel=1e-3)
     assert flat.peak_bytes == rows.peak_bytes
+
+
+def test_torchtune_gathers_head_and_embeddings_for_their_own_use() -> None:
+    units, root = (
+        plan("fsdp", stack=stack, optim="sgd", loss="full", mixed_precision="no")
+        for stack in ("torchtune", "transformers")
+    )
+    within, whole = ({m.phase: m.live_bytes["workspace"] for m in found.timeline} for found in (units, root))
+    assert whole["forward"] - within["forward"] == pytest.approx(2 * ROOT, rel=0.01)
+    assert term(units, "gathered embeddings and head") == 0
