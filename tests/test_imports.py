@@ -11,7 +11,19 @@ PACKAGES = ("planner", "profiler", "ui")
 
 #: Layers of the planner from the ground up: a part imports from its own layer and those below.
 LAYERS = (
-    {"planner", "units", "errors", "optimizers", "parallelism", "switches", "dataset", "pricing", "place", "hosted"},
+    {
+        "planner",
+        "units",
+        "errors",
+        "optimizers",
+        "parallelism",
+        "switches",
+        "dataset",
+        "pricing",
+        "method_settings",
+        "place",
+        "hosted",
+    },
     {"schema", "answer"},
     {"architecture", "catalog", "hub"},
     {"methods", "parallel", "cost"},
