@@ -27,6 +27,12 @@ st.navigation(
             help="Methods, GPUs, stacks or saved questions side by side.",
         ),
         st.Page(
+            "ui/pages/sweep.py",
+            title="Sweep",
+            icon=":material/table_view:",
+            help="Tables over models, methods, GPUs and lengths, with files; the cheapest and the fastest plan.",
+        ),
+        st.Page(
             "ui/pages/serve.py",
             title="Serve",
             icon=":material/dns:",

@@ -30,11 +30,11 @@ def cli_command(request: PlanRequest) -> str:
         return "tunebudget plan --request request.json"
     words = ["tunebudget", "fit", str(request.model), "--method", request.method]
     for path, value in leaves(request.model_dump(exclude_unset=True, exclude={"model", "method", "id"})):
-        words += _flag(path, value)
+        words += flag(path, value)
     return shlex.join(words)
 
 
-def _flag(path: tuple[str, ...], value: Any) -> list[str]:
+def flag(path: tuple[str, ...], value: Any) -> list[str]:
     """A field as the command line spells it."""
     name = {("lora", "r"): "lora-r", ("pricing", "kind"): "pricing"}.get(path, path[-1]).replace("_", "-")
     if isinstance(value, bool):

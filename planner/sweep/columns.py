@@ -25,7 +25,7 @@ COLUMNS = (
     Column("max_length", "integer", "tokens of a sequence", short=True),
     Column("per_device_train_batch_size", "integer", "sequences a card and forward pass", short=True),
     Column("verdict", "text", "fits, tight (the 90% band crosses what the card offers), does not fit", short=True),
-    Column("gpus_needed", "integer", "the fewest of these cards on which it fits; blank: more than 1,024"),
+    Column("gpus_needed", "integer", "the fewest of these cards on which it fits; blank: none of up to 1,024"),
     Column("peak_gib", "number", "tensors live at the peak on one card, GiB"),
     Column("device_gib", "number", "what nvidia-smi shows of one card, GiB", short=True),
     Column("device_low_gib", "number", "lower end of the 90% band, GiB"),

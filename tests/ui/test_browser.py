@@ -257,3 +257,18 @@ def test_a_real_run_is_started_watched_and_stopped(page: Page, complaints: list[
     expect(page.get_by_role("button", name="Start", exact=True)).to_be_enabled(timeout=SECONDS * 1000)
     expect(page.get_by_text("No runs yet.", exact=False)).to_have_count(0, timeout=SECONDS * 1000)
     assert complaints == []
+
+
+def test_a_table_is_made_and_taken_away(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    page.get_by_role("link", name="Sweep").click()
+    expect(page.get_by_role("heading", name="of 60 fit")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.locator(".js-plotly-plot .main-svg").nth(1)).to_be_visible(timeout=SECONDS * 1000)
+    with page.expect_download() as file:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    lines = file.value.path().read_text().splitlines()
+    assert len(lines) == 61 and lines[0].startswith("model,method,gpu,num_gpus")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert complaints == []

@@ -58,8 +58,10 @@ def test_keys_are_frozen() -> None:
 
 
 def test_the_keys_of_other_pages_are_no_input_s() -> None:
-    """`by` to `stacks` of Compare (ui/compare_sections.py), `show` and the searches of Catalogue."""
+    """`by` to `stacks` of Compare (ui/compare_sections.py), `show` and the searches of Catalogue, those of Sweep."""
     others = {"by", "methods", "gpus", "stacks", "show", "find_models", "find_gpus", "find_prices"}
+    others |= {"sweep_models", "sweep_methods", "sweep_gpus", "sweep_counts", "sweep_lengths", "sweep_batches"}
+    others |= {"sweep_search", "deadline_hours", "budget_usd"}
     assert not others & FROZEN
 
 
