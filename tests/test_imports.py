@@ -50,6 +50,7 @@ LAYERS = (
         "runs",
         "pricelists",
         "serving",
+        "labs",
     },
     {
         "report",
