@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from planner.catalog.measurements import list_own_runs, list_runs
 from planner.evidence.score import score_published
+from planner.evidence.speed_score import score_speeds
 from planner.evidence.summary import errors_of
 from planner.report_evidence import percent
 
@@ -77,3 +78,16 @@ def test_the_page_needs_no_torch() -> None:
     code = "import sys, ui.evidence_sections; print([m for m in ('torch', 'transformers') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_speeds_stand_beside_the_planners_with_their_links(visit: Callable[..., AppTest]) -> None:
+    app = visit(evidence_speed_by="devices")
+    speeds = [one for one in score_speeds() if one.time is not None]
+    (frame,) = [frame.value for frame in app.dataframe if "estimated tokens/s" in frame.value.columns]
+    assert set(frame["run"]) == {one.row.id for one in speeds}
+    assert frame["link"].str.startswith("https://").all()
+    far = frame["error"].abs().iloc[0]
+    assert far >= frame["error"].abs().median()
+    (groups,) = [frame.value for frame in app.dataframe if "devices" in frame.value.columns]
+    assert groups["answered"].sum() == len(speeds)
+    assert any("training speeds that others measured" in text.value for text in app.markdown)

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from ui import evidence, evidence_sections
+from ui import evidence, evidence_sections, evidence_speed
 
 st.title("How right is it?", anchor=False)
 st.caption(
-    "Memory that others measured and published, put to the planner as it is now. Measured figures are quoted from "
-    "their sources; everything else here is estimated."
+    "Memory and speed that others measured and published, put to the planner as it is now. Measured figures are "
+    "quoted from their sources; everything else here is estimated."
 )
 
 scored = evidence.scored()
@@ -19,3 +19,4 @@ evidence_sections.worst(found)
 evidence_sections.verdicts(found)
 evidence_sections.refused([*found, *scored.own])
 evidence_sections.own(scored.own)
+evidence_speed.speeds(evidence_speed.scored())
