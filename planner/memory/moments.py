@@ -30,6 +30,7 @@ class Static:
     weights: one term a group of tensors alike. items: of the whole model; trained: the device's part of the states'.
     buffers: what sharding holds besides at some moments; host_bytes: what the host keeps for this device.
     accumulated: gradients while micro-batches add to them, which sharding can leave whole until the last.
+    reduced_apart: as in Shares.
     """
 
     items: tuple[Item, ...]
@@ -39,6 +40,7 @@ class Static:
     weights_in_use: int
     gradients: int
     accumulated: int
+    reduced_apart: bool
     states: StateBytes
     step_workspace: int
     trained: tuple[Item, ...]
@@ -65,6 +67,7 @@ def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[
         weights_in_use=weights - sum(i.elements * _cast_bytes(i, setup) for i in shares.weights),
         gradients=gradients,
         accumulated=shares.unreduced or gradients,
+        reduced_apart=shares.reduced_apart,
         states=states,
         step_workspace=step_workspace_bytes(optimizer, shares.in_step, request.device),
         trained=shares.states,

@@ -36,7 +36,7 @@ _LOSSES: dict[LossPath, str] = {
 class Blocks:
     """Bytes of what a step's blocks are for; numbers, or arrays of them.
 
-    always: live throughout, or in segments of its own: weights, states, what other streams gather. head: the most
+    always: live throughout, or in segments of its own: weights, states, what other streams gather and reduce. head: the most
     around head and loss; kept: what the layers keep between forward and backward, all together; forward, backward:
     the most that one layer has at work; gradients: of the whole model; temporaries: of the optimizer's step.
     """
@@ -68,14 +68,17 @@ def blocks_of(step: Step, static: Static, constant: Number, accumulating: bool) 
     kept = sum(count * layer.kept for layer, count in runs)
     left = sum(count * layer.part.total(layer.left) for layer, count in runs if layer.left)
     around = [model.highest(peaks)[0] for peaks in (tape.head, tape.loss, tape.backward_head)]
-    gathered = max(buffers_at(static.buffers, at) for at in (*RUNNING, *STEP))
+    apart = max(buffers_at(static.buffers, at) for at in (*RUNNING, *STEP))
+    gradients = static.accumulated if accumulating else static.gradients
+    if static.reduced_apart:  # FSDP's post-backward stream: torch 2.13 distributed/fsdp/_runtime_utils.py _init_streams
+        apart, gradients = apart + static.gradients, static.accumulated if accumulating else 0
     return Blocks(
-        always=static.weights + static.states.total + gathered + constant,
+        always=static.weights + static.states.total + apart + constant,
         head=_largest(around),
         kept=larger(kept, left),
         forward=_largest([layer.forward for layer, _ in runs]),
         backward=_largest([layer.backward for layer, _ in runs]),
-        gradients=max(static.gradients, static.accumulated if accumulating else 0),
+        gradients=gradients,
         temporaries=static.step_workspace,
     )
 

@@ -53,6 +53,7 @@ class Shares:
     weights, gradients, states: the tensors that it keeps of each. devices: over how many the weights are divided.
     buffers: what it holds besides. host_bytes: what the host keeps for it. stepped: what the optimizer takes at once,
     where that is less than all states. unreduced: bytes of gradients that wait whole for the last micro-batch.
+    reduced_apart: gradients come out of a stream of their own, whose segments serve nothing else.
     """
 
     weights: tuple[Item, ...]
@@ -63,6 +64,7 @@ class Shares:
     host_bytes: int = 0
     stepped: tuple[Item, ...] | None = None
     unreduced: int = 0
+    reduced_apart: bool = False
 
     @property
     def in_step(self) -> tuple[Item, ...]:

@@ -59,7 +59,7 @@ def fsdp_shares(
     gradients = by_rows(with_gradients, shards)
     if setup.fsdp in ("flat", "flat_blocks"):
         buffers += (_until_forward(gradient_bytes(gradients)),)
-    return Shares(local, gradients, local, shards, buffers, unreduced=unreduced)
+    return Shares(local, gradients, local, shards, buffers, unreduced=unreduced, reduced_apart=True)
 
 
 def _with_gradients(architecture: Architecture, items: tuple[Item, ...], setup: Setup) -> tuple[Item, ...]:
