@@ -36,9 +36,9 @@ _LOSSES: dict[LossPath, str] = {
 class Blocks:
     """Bytes of what a step's blocks are for; numbers, or arrays of them.
 
-    always: live throughout, or in segments of its own: weights, states, what other streams gather and reduce. head: the most
-    around head and loss; kept: what the layers keep between forward and backward, all together; forward, backward:
-    the most that one layer has at work; gradients: of the whole model; temporaries: of the optimizer's step.
+    always: live throughout, or in segments of its own: weights, states, what other streams gather and reduce. head:
+    the most around head and loss; kept: what the layers keep between forward and backward, all together; forward,
+    backward: the most that one layer has at work; gradients: of the whole model; temporaries: of the optimizer's step.
     """
 
     always: Number
