@@ -45,6 +45,12 @@ st.navigation(
             help="Real training steps on this machine: memory and time, measured beside the estimate.",
         ),
         st.Page(
+            "ui/pages/labs.py",
+            title="Labs",
+            icon=":material/science:",
+            help="NF4 by hand, and where the peak of a training step falls.",
+        ),
+        st.Page(
             "ui/pages/drills.py",
             title="Drills",
             icon=":material/quiz:",

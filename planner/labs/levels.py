@@ -24,7 +24,8 @@ def levels(quant_type: str) -> Float32:
 
 
 def _nf4() -> Float32:
-    """Quantiles of the standard normal distribution, eight above zero, seven below, and zero itself, over the largest.
+    """Quantiles of the standard normal distribution, eight above zero, seven below, and zero itself, over the "
+    "largest.
 
     Dettmers et al. 2023 (QLoRA), section 3 and appendix E: an even number of levels with an exact zero.
     """

@@ -75,7 +75,8 @@ def nearest(values: Float32, table: Float32) -> NDArray[np.int64]:
 
 
 def dequantize(found: Quantized, absmax: Float32 | None = None) -> Float32:
-    """Level times constant: what every forward and backward pass makes again. absmax: constants in place of its own."""
+    """Level times constant: what every forward and backward pass makes again. absmax: constants in place of its "
+    "own."""
     constants = found.absmax if absmax is None else absmax
     return levels(found.quant_type)[found.index] * np.repeat(constants, BLOCK_4BIT)[: found.index.size]
 

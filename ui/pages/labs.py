@@ -1,0 +1,13 @@
+"""The Labs page: what the libraries do with numbers, small enough to do by hand."""
+
+import streamlit as st
+
+from ui import lab_nf4, lab_peak
+from ui.widgets import URL
+
+_LABS = {"NF4 by hand": lab_nf4.laboratory, "Where the peak falls": lab_peak.laboratory}
+
+st.title("Laboratories", anchor=False)
+st.caption("Small experiments on the real rules: change an input and see what follows.")
+chosen = st.segmented_control("Laboratory", list(_LABS), default="NF4 by hand", required=True, key="lab", **URL)
+_LABS[str(chosen)]()
