@@ -91,4 +91,6 @@ def _seconds(count: float) -> str:
 
 
 def _range(words: Callable[[float], str], low: float | None, high: float | None) -> str:
-    return "" if low is None or high is None else f" ({words(low)} to {words(high)})"
+    if low is None or high is None or words(low) == words(high):
+        return ""
+    return f" ({words(low)} to {words(high)})"

@@ -21,8 +21,9 @@ def prices_text(rows: Sequence[PriceRow], today: date) -> str:
     """How many there are, and how many are only indicative."""
     marked = sum(is_indicative(row, today) for row in rows)
     parts = sum(row.sold_as == "part" for row in rows)
-    words = f"{len(rows)} prices; {marked} are undated or older than {STALE_DAYS} days and only indicative"
-    return f"{words}, {parts} are list prices without their host." if parts else f"{words}."
+    count = "1 price" if len(rows) == 1 else f"{len(rows)} prices"
+    words = f"{count}; undated or older than {STALE_DAYS} days, and only indicative: {marked}"
+    return f"{words}; list prices without their host: {parts}." if parts else f"{words}."
 
 
 def _row(row: PriceRow, today: date) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ import streamlit as st
 
 from planner.advise import Suggestion, advise
 from planner.answer import Plan
-from planner.catalog import list_gpus
+from planner.catalog import list_gpus, list_prices
+from planner.catalog.price_store import Stamp, stamp
 from planner.catalog.tables import read_table
 from planner.errors import PlannerError
 from planner.estimate import estimate
@@ -37,7 +38,7 @@ def ask(values: state.Values) -> tuple[PlanRequest, Answer]:
         request = state.request_from_values(values)
         # shown only where it takes a while: a model that the Hub is asked for
         with st.spinner("Working it out"):
-            return request, answer(request.model_dump_json(exclude_unset=True))
+            return request, answer(request.model_dump_json(exclude_unset=True), stamp())
 
 
 @contextmanager
@@ -54,8 +55,8 @@ def one_line(values: state.Values) -> Iterator[None]:
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
-def answer(request_json: str) -> Answer:
-    """The answer to a request given as its JSON.
+def answer(request_json: str, prices: Stamp) -> Answer:
+    """The answer to a request given as its JSON; prices: the own price lists that it is worked out with.
 
     Raises PlannerError where the request cannot be planned.
     """
@@ -69,11 +70,11 @@ def plan_of(request: PlanRequest) -> Plan:
 
     Raises PlannerError where the request cannot be planned.
     """
-    return _plan(request.model_dump_json(exclude_unset=True))
+    return _plan(request.model_dump_json(exclude_unset=True), stamp())
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
-def _plan(request_json: str) -> Plan:
+def _plan(request_json: str, prices: Stamp) -> Plan:
     return estimate(PlanRequest.model_validate_json(request_json))
 
 
@@ -89,7 +90,14 @@ def gpu_keys() -> list[str]:
     return [gpu.key for gpu in list_gpus()]
 
 
-@st.cache_data(show_spinner=False)
 def providers() -> list[str]:
-    """Who has prices in the catalogue."""
-    return sorted(set(read_table("prices.csv").column("provider")))
+    """Who has prices: in the catalogue, and in own lists that can be read (else the answer says why not)."""
+    try:
+        return _providers(stamp())
+    except PlannerError:
+        return sorted(set(read_table("prices.csv").column("provider")))
+
+
+@st.cache_data(max_entries=10, show_spinner=False)
+def _providers(prices: Stamp) -> list[str]:
+    return sorted({row.provider for row in list_prices()})

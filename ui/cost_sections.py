@@ -7,6 +7,7 @@ import streamlit as st
 
 from planner.answer import Plan
 from planner.catalog import find_gpu, ownership_default
+from planner.catalog.price_store import Stamp, stamp
 from planner.cost.hpo import Search
 from planner.schema import PlanRequest
 from ui import charts, cost, cost_charts, cost_text, text
@@ -71,7 +72,7 @@ def by_card(request: PlanRequest, today: date) -> None:
     from ui import cost_tables
 
     st.subheader("The same run on every card", anchor=False)
-    found, unpriced = _options(request.model_dump_json(exclude_unset=True))
+    found, unpriced = _options(request.model_dump_json(exclude_unset=True), stamp())
     if not found:
         st.caption("No card has a price of this kind.")
         return
@@ -92,7 +93,7 @@ def by_card(request: PlanRequest, today: date) -> None:
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def _options(request_json: str) -> tuple[list[cost.Option], list[str]]:
+def _options(request_json: str, prices: Stamp) -> tuple[list[cost.Option], list[str]]:
     return cost.options(PlanRequest.model_validate_json(request_json), plan_of)
 
 

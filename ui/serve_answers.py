@@ -5,6 +5,7 @@ from typing import Any
 
 import streamlit as st
 
+from planner.catalog.price_store import Stamp, stamp
 from planner.serving.answer import Serving
 from planner.serving.limits import serving_with_limits
 from planner.serving.request import ServeRequest
@@ -22,11 +23,11 @@ def ask(values: Mapping[str, Any]) -> tuple[ServeRequest, Serving, tuple[Way, ..
     """
     with one_line(values):
         request = serve_state.request_from_values(values)
-        return request, *_answer(request.model_dump_json(exclude_unset=True))
+        return request, *_answer(request.model_dump_json(exclude_unset=True), stamp())
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
-def _answer(request_json: str) -> Answer:
+def _answer(request_json: str, prices: Stamp) -> Answer:
     request = ServeRequest.model_validate_json(request_json)
     found = serving_with_limits(request)
     return found, ways(request, found) if request.num_adapters else ()

@@ -101,5 +101,5 @@ def _take_in(path: Path, today: date, as_json: bool) -> int:
         print_json({"imported": len(rows) * taken.is_new, "file": str(taken.path), "rows": rows})
         return FITS
     before = "" if taken.is_new else " (they were there already)"
-    print_report((price_table(taken.rows, today), Text(f"{len(taken.rows)} prices are kept in {taken.path}{before}.")))
+    print_report((price_table(taken.rows, today), Text(f"Kept in {taken.path}{before}.")))
     return FITS

@@ -54,7 +54,7 @@ def own_price(usd_per_gpu_hour: float, num_gpus: int, num_nodes: int, pricing: P
 
 def _note(row: PriceRow, cards_per_node: int) -> str:
     extra = row.gpus_per_instance - cards_per_node
-    more = f"{row.gpus_per_instance} cards are paid for, {cards_per_node} are used" if extra else ""
+    more = f"{cards_per_node} of {row.gpus_per_instance} cards that are paid for are used" if extra else ""
     part = "a list price: the host is extra, or it is sold in larger shapes" if row.sold_as == "part" else ""
     return "; ".join(filter(None, (more, part, row.note)))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -12,6 +13,7 @@ from planner.cost.break_even import BreakEven
 from planner.cost.fields import Speed, money_fields
 from planner.cost.hpo import Search, SearchCost
 from planner.estimate import estimate
+from planner.pricelists.contracts import take_in
 from planner.schema import PlanRequest, parse_request
 from ui import cost, cost_charts, cost_tables, cost_text, state
 from ui.answers import plan_of
@@ -105,6 +107,24 @@ def test_every_way_to_pay_answers(open_cost: Visit, kind: str) -> None:
     assert not app.exception and not app.error
     if kind == "reserved":
         assert any("no reserved price" in markdown.value.lower() for markdown in app.markdown)
+
+
+def test_a_contract_taken_in_meanwhile_is_in_force(open_cost: Visit, tmp_path: Path) -> None:
+    app = open_cost(num_tokens="1000000")
+    own = tmp_path / "own.csv"
+    own.write_text("provider,gpu,usd_per_hour,as_of\nacme,rtx-4090,0.01,2026-11-01\n")
+    take_in(own, TODAY)
+    app.run()
+    assert any("acme" in caption.value and "price of 2026-11-01" in caption.value for caption in app.caption)
+    assert "acme" in next(box for box in app.selectbox if box.key == "provider").options
+
+
+def test_a_broken_price_list_is_one_line(open_cost: Visit, data_folder: Path) -> None:
+    (data_folder / "prices").mkdir()
+    (data_folder / "prices" / "contracts-1.csv").write_text("provider\nacme\n")
+    app = open_cost()
+    assert not app.exception
+    assert ["contracts-1.csv" in error.value for error in app.error] == [True]
 
 
 def test_bad_input_is_one_line(open_cost: Visit) -> None:

@@ -37,7 +37,7 @@ def test_the_smallest_instance_that_holds_the_cards_is_paid_whole() -> None:
     assert rate.price is not None
     assert rate.price.usd_per_hour == row.price_usd_per_hour_instance
     assert (rate.price.gpus, rate.price.instances, rate.price.instance) == (8, 1, row.instance_type)
-    assert "8 cards are paid for, 1 are used" in rate.price.note
+    assert "1 of 8 cards that are paid for are used" in rate.price.note
     assert (rate.price.as_of, rate.price.source) == (row.as_of, row.source_url)
 
 
