@@ -11,101 +11,29 @@ place where the buffer is the only owner), derivatives.yaml (what each op saves)
 recomputation, early stop).
 """
 
-import sys
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from planner.memory.graph import Backward, Edge, Frame, Holder, Node, StopRecomputation, Storage, Value
-from planner.memory.kernels import Moved, Product, Recorder, whole
-from planner.memory.live import ITEMSIZE, Category, Key, Kind, Live, Monomial, Section, Shape
-
-#: Leaves that are tensors of one step, no parameters: no earlier step has left a gradient in them.
-STEP_LEAVES = ("checkpoint.input", "embeddings", "decoder embeddings", "cross bias")
+from planner.memory.gradients import STEP_LEAVES, Gradients
+from planner.memory.graph import Backward, Edge, Frame, Holder, Node, StopRecomputation, Value
+from planner.memory.kernels import Moved, Product, whole
+from planner.memory.live import Kind, Shape
 
 
-class Tape:
-    """Live bytes by label, the graph, and the section that is being written.
-
-    observed: a TorchDispatchMode follows the run, as profiler.measure does on the CPU: isTensorSubclassLike is then
-    true of every tensor, and autograd adds gradients up out of place.
-    tied: the leaf with several uses, embeddings and head: its gradient is added to an earlier step's when all of
-    uses_of_tied are there.
-    """
+class Tape(Gradients):
+    """Live bytes by label, the graph, and the section that is being written."""
 
     def __init__(self, phase: str = "forward", gradients_exist: bool = False):
-        self.gradients_exist = gradients_exist
-        self.observed = False
-        self.live: dict[Key, int] = {}
-        self.section = Section()
-        self.work = Recorder()
-        self.phase = phase
-        self.scope = ""
-        self.category: Category = "workspace"
+        super().__init__(phase, gradients_exist)
         self.grad_enabled = True
-        self.gradients: dict[str, Value] = {}
-        self.tied, self.uses_of_tied = "", 2
         self.autocast: str | None = None
         self.cast_cache: dict[str, Value] = {}
-        self._rising = False
         self._nodes = 0
         self._received: list[list[Value | None]] = []
         self._packing: Frame | None = None
         self._unpacking: tuple[Frame, list[int]] | None = None
-        self._shapes: dict[Shape, tuple[Monomial, int]] = {}
-
-    # -- storages ------------------------------------------------------------------------------------------------
-
-    def born(self, key: Key, coefficient: int) -> None:
-        self.change(key, coefficient)
-        self._rising = True
-
-    def died(self, key: Key, coefficient: int) -> None:
-        if self._rising:
-            self.mark()
-        self.change(key, -coefficient)
-
-    def change(self, key: Key, coefficient: int) -> None:
-        live = self.live
-        left = live.get(key, 0) + coefficient
-        if left:
-            live[key] = left
-        else:
-            del live[key]
-        self.section.events.append((key, coefficient))
-
-    def mark(self) -> None:
-        """Keep this moment as a candidate for the peak."""
-        self._rising = False
-        self.section.marks.append((self.phase, len(self.section.events)))
-
-    def cut(self) -> Section:
-        """The section written so far; a new one begins."""
-        done, self.section = self.section, Section(Live(self.live))
-        return done
-
-    def allocate(self, shape: Shape, dtype: str, label: str = "", category: Category | None = None) -> Value:
-        """A new tensor of `shape`."""
-        monomial, factor = self._monomial(shape)
-        key = (f"{self.scope}{label}", category or self.category, monomial)
-        self.work.made.append((shape, dtype))
-        return Value(Storage(self, key, factor * ITEMSIZE[dtype]), shape, dtype)
-
-    def _monomial(self, shape: Shape) -> tuple[Monomial, int]:
-        found = self._shapes.get(shape)
-        if found is None:
-            factor = 1
-            for part in shape:
-                if isinstance(part, int):
-                    factor *= part
-            symbols = tuple(sorted(p for p in shape if isinstance(p, str)))
-            found = self._shapes[shape] = (symbols, factor)
-        return found
-
-    def external(self, shape: Shape, dtype: str, requires_grad: bool = False, leaf: str | None = None) -> Value:
-        """A tensor accounted elsewhere: a parameter, a shared mask, the batch."""
-        return Value(None, shape, dtype, requires_grad, leaf=leaf)
 
     # -- forward -------------------------------------------------------------------------------------------------
 
@@ -334,61 +262,6 @@ class Tape:
                 self.work.note("elementwise", edge.dtype, (*whole(grad), (edge.shape, edge.dtype)))
                 grad = outputs[i] = self.allocate(edge.shape, edge.dtype, " grad")
                 grad.contiguous = contiguous
-
-    def _accumulate(self, buffer: list[Value | None], index: int, grad: Value) -> None:
-        """input_buffer.cpp accumulate: in place where the buffer alone owns the old gradient, and nothing observes."""
-        old = buffer[index]
-        if old is None:
-            buffer[index] = grad
-            return
-        self.work.moves(old, grad, old)
-        if self.observed or not self._sole_owner(old) or old.dtype != grad.dtype:
-            buffer[index] = self.allocate(old.shape, old.dtype, " grad sum")
-
-    @staticmethod
-    def _sole_owner(value: Value) -> bool:
-        # references: the Value's slot, getrefcount's argument, nothing else
-        return value.storage is not None and sys.getrefcount(value.storage) <= 2
-
-    def accumulate_grad(self, leaf: str, grad: Value) -> None:
-        """AccumulateGrad: keep the gradient (stolen, or cloned where it is shared); add in place to an older one."""
-        if self.gradients_exist and leaf == self.tied:
-            self._add_tied(leaf, grad)
-            return
-        if leaf in self.gradients or (self.gradients_exist and leaf not in STEP_LEAVES):
-            self._add_to_leaf(leaf, grad)
-            return
-        if grad.storage is None or not grad.contiguous or sys.getrefcount(grad.storage) > 2:
-            self.work.moves(grad, grad)
-            grad = self.allocate(grad.shape, grad.dtype, " grad")
-        assert grad.storage is not None
-        grad.storage.move("gradients")
-        self.gradients[leaf] = grad
-
-    def _add_tied(self, leaf: str, grad: Value) -> None:
-        """The input buffer of AccumulateGrad: gradients wait there, added up, for that of the last use."""
-        waiting = self.gradients.pop(leaf, None)
-        if waiting is not None:
-            buffer: list[Value | None] = [waiting]
-            del waiting
-            self._accumulate(buffer, 0, grad)
-            (added,) = buffer
-            assert added is not None
-            grad = added
-        self.uses_of_tied -= 1
-        if self.uses_of_tied > 0:
-            self.gradients[leaf] = grad
-        else:
-            self._add_to_leaf(leaf, grad)
-
-    def _add_to_leaf(self, leaf: str, grad: Value) -> None:
-        """A second gradient of one backward is added in the input buffer, to an earlier step's always in place."""
-        self.work.moves(grad, grad, grad)
-        if leaf in self.gradients and self.observed:
-            total = self.allocate(grad.shape, grad.dtype, " grad sum")
-            assert total.storage is not None
-            total.storage.move("gradients")
-            self.gradients[leaf] = total
 
 
 def receiver(received: list[Value | None]) -> Node:
