@@ -28,10 +28,10 @@ def what_to_show() -> str:
 
 
 def which_topic() -> str:
-    """A tour of several topics, or one of them; what it answers stands below."""
+    """A tour of several topics, or one of them, by the names of `explain`; what it answers stands below."""
     names = [f"tour: {name}" for name in TOURS] + list(TOPICS)
     hint = "A tour is several topics, under ten minutes to read."
-    name = str(st.selectbox("Topic", names, key="topic", help=hint, **URL))
+    name = str(st.selectbox("Topic", names, key="topic", help=hint, filter_mode="contains", **URL))
     st.caption(TOPICS[name].question if name in TOPICS else " → ".join(TOPICS[t].title for t in _topics(name)))
     return name
 

@@ -7,7 +7,7 @@ sum (over the entries of its symbols), ceil, max, min, sqrt; transpose, which is
 import ast
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -49,6 +49,8 @@ LATEX = Notation(
     number=lambda text: text.replace(",", "{,}").replace("%", "\\%"),
     fractions=True,
 )
+#: With numbers put in: fractions on one line, which is narrower.
+FLAT_LATEX = replace(LATEX, signs={**LATEX.signs, ast.Div: " / "}, fractions=False)
 TEXT = Notation(
     signs={ast.Add: " + ", ast.Sub: " - ", ast.Mult: " x ", ast.MatMult: " ", ast.Div: " / "},
     call={
@@ -146,10 +148,12 @@ _LINE = 34
 
 def set_latex(name: str, text: str, shown: Mapping[str, str] | None = None, results: Sequence[str] = ()) -> str:
     """An equation in LaTeX: name = formula, each of the results on a line of its own, long sums term by term."""
-    lines = [written(text, LATEX, shown)] if text else []
+    notation = LATEX if shown is None else FLAT_LATEX
+    lines = [written(text, notation, shown)] if text else []
     if text and len(written(text, TEXT, shown)) > _LINE:
         first, *others = _terms(parse(text))
-        lines = [_text(first, LATEX, shown), *(f"\\quad {sign} {_text(term, LATEX, shown)}" for sign, term in others)]
+        lines = [_text(first, notation, shown)]
+        lines += [f"\\quad {sign} {_text(term, notation, shown)}" for sign, term in others]
     equals = [*(line if line.startswith("\\quad") else f"= {line}" for line in lines), *(f"= {r}" for r in results)]
     if len(equals) == 1:
         return f"{written(name, LATEX)} {equals[0]}"

@@ -236,6 +236,27 @@ def test_serving_is_one_click_away_and_fits_a_phone(page: Page, complaints: list
     assert complaints == []
 
 
+def test_a_topic_is_learnt_for_the_question_at_hand_on_a_phone_too(page: Page, complaints: list[str]) -> None:
+    wait_until_drawn(page)
+    page.get_by_text("qlora", exact=True).click()
+    expect(page).to_have_url(re.compile(r"[?&]method=qlora"))
+    page.get_by_role("link", name="Learn").click()
+    expect(page.get_by_role("heading", name="Where memory goes")).to_be_visible(timeout=SECONDS * 1000)
+    topic = page.get_by_role("combobox", name="Topic")
+    topic.click()
+    topic.fill("nf4")
+    topic.press("Enter")
+    expect(page.get_by_role("heading", name="NF4, block constants")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page).to_have_url(re.compile(r"[?&]topic=nf4"))
+    expect(page.locator(".katex-display").first).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_role("button", name="Markdown")).to_be_visible(timeout=SECONDS * 1000)
+    expect(page.get_by_text("your question was about")).to_have_count(0)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert complaints == []
+
+
 def test_a_real_run_is_started_watched_and_stopped(page: Page, complaints: list[str]) -> None:
     pytest.importorskip("torch", reason="the child runs the real libraries")
     wait_until_drawn(page)
