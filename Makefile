@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.txt)
 
-.PHONY: app test profile clean bench
+.PHONY: app test profile clean bench bench-app
 
 app: .venv/installed-app
 	$(BIN)/python -m planner app
@@ -22,6 +22,11 @@ test: .venv/installed-test
 bench: .venv/installed-app
 	$(BIN)/python -m benchmarks.planner
 	$(BIN)/python -m benchmarks.tables
+
+# Needs the system's Chromium.
+bench-app: .venv/installed-test
+	$(BIN)/python -m benchmarks.app
+	$(BIN)/python -m benchmarks.visitors
 
 # Real steps of a small model on this machine, by all three methods, beside the plan and the trace.
 profile: .venv/installed-test
