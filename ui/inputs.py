@@ -35,11 +35,27 @@ def sidebar(page: str) -> dict[str, Any]:
         st.button("Start over", icon=":material/restart_alt:", on_click=set_inputs, args=(state.defaults(),))
     came = st.session_state.get("question", (page, {}))[0] != page
     ask_on(page, values)
-    if came:
-        # A value brought along reaches the page's address in the run after (Streamlit 1.67).
+    if came or "settling" in st.session_state:
+        # anew in every run of the whole page: only the fragment's own run, by its clock, starts another
+        st.session_state["settling"] = "new"
+        with st.sidebar:
+            _settle()
+    return values
+
+
+@st.fragment(run_every=0.3)
+def _settle() -> None:
+    """Bring the question once more when the page stands: only inputs that were drawn reach its address.
+
+    Streamlit 1.67 writes a value set by code into the address where its widget is known from a run that was finished.
+    """
+    stage = st.session_state.get("settling")
+    if stage == "new":
+        st.session_state["settling"] = "drawn"
+    elif stage == "drawn":
+        del st.session_state["settling"]
         st.session_state["bring_again"] = True
         st.rerun()
-    return values
 
 
 def ask_on(page: str, values: state.Values) -> None:

@@ -52,7 +52,7 @@ def _model(key: str) -> None:
     config = own.own_models()[key]
     with st.expander(key, icon=":material/deployed_code:", expanded=key == st.session_state.get("added_model")):
         with st.container(horizontal=True):
-            if st.button("Ask about it", key=f"ask_{key}", type="primary", icon=":material/arrow_forward:"):
+            if st.button("Ask about this model", key=f"ask_{key}", type="primary", icon=":material/arrow_forward:"):
                 ask_about("catalogue", {"model": key, "own_model": config})
             st.button("Forget it", key=f"forget_{key}", on_click=own.own_models().pop, args=(key, None))
         architecture_details(own.read_own(config), config)
@@ -67,7 +67,7 @@ def _card() -> None:
         rate = _open("bf16 TFLOP/s", "own_rate", "Dense, with fp32 accumulation.")
         power = _open("W", "own_power", "Power cap.")
         capability = _open("Compute capability", "own_capability", "NVIDIA's, as 8.9: it sets the cuBLAS workspace.")
-        pressed = st.form_submit_button("Ask about it")
+        pressed = st.form_submit_button("Ask about this card")
     if pressed:
         spelled = own_gpu_name(
             usable_gib=usable,

@@ -9,6 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from planner.answer import PHASES, PhaseBytes, Plan, Term
 from planner.units import GIB
+from tests.ui.browsing import address, browser, complaints, page, visitor
+
+__all__ = ["address", "browser", "complaints", "page", "visitor"]
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,113 +1,17 @@
 """The main journey in a real browser: the system's Chromium against `streamlit run app.py` on 127.0.0.1."""
 
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from planner.estimate import estimate
 from planner.schema import parse_request
+from tests.ui.browsing import SECONDS
 from ui import state
 
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 60
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def missing(what: str) -> None:
-    """Skip with a reason; where CI=true the browser belongs to the job, and its absence fails it."""
-    reason = f"{what} is missing: the page is not tried in a real browser"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of the page on a free port with a history of its own, stopped at the end."""
-    environment = {**os.environ, "TUNEBUDGET_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_for(f"http://127.0.0.1:{port}/_stcore/health", server)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        assert server.poll() is None, "the server ended"
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail(f"{url} did not answer within {SECONDS} s")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, names)), None)
-    if chromium is None:
-        missing("Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def visitor(browser: Browser) -> Iterator[BrowserContext]:
-    """One profile for all tests: what the page keeps, it keeps in a session, which a new page begins anew."""
-    context = browser.new_context(viewport={"width": 1280, "height": 2400}, accept_downloads=True)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    """What the browser's console complains about; a page must leave it empty."""
-    return []
-
-
-@pytest.fixture
-def page(visitor: BrowserContext, address: str, complaints: list[str]) -> Iterator[Page]:
-    """The page at a first visit."""
-    page = visitor.new_page()
-    page.set_default_timeout(SECONDS * 1000)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address)
-    yield page
-    page.close()
 
 
 def answer(page: Page) -> str:

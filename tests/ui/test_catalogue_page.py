@@ -76,7 +76,7 @@ def test_an_own_model_is_planned_like_any_other(open_page: Visit) -> None:
     app = paste(catalogue(open_page, "your own"), json.dumps(LLAMA))
     assert not app.exception
     assert not app.error
-    next(button for button in app.button if button.label == "Ask about it" and "own/mine" in str(button.key)).click()
+    next(button for button in app.button if button.label == "Ask about this model").click()
     app.run()
     assert not app.exception
     assert not app.error
@@ -92,7 +92,7 @@ def test_an_own_model_is_planned_like_any_other(open_page: Visit) -> None:
 
 def test_an_own_model_goes_with_its_question_to_other_pages(open_page: Visit) -> None:
     app = paste(catalogue(open_page, "your own"), json.dumps(LLAMA))
-    next(button for button in app.button if button.label == "Ask about it").click()
+    next(button for button in app.button if button.label == "Ask about this model").click()
     app.run()
     app.switch_page("ui/pages/compare.py").run()
     assert not app.exception
@@ -146,7 +146,7 @@ def test_a_broken_or_hostile_config_is_one_line(open_page: Visit, content: str) 
         assert "\n" not in error.value
         assert len(error.value) < 1500
     if kept:  # what can be read must be planned, or refused in a line
-        next(button for button in app.button if button.label == "Ask about it").click()
+        next(button for button in app.button if button.label == "Ask about this model").click()
         app.run()
         assert not app.exception
         assert len(app.error) <= 1
@@ -164,7 +164,7 @@ def test_an_own_card_is_asked_about(open_page: Visit) -> None:
     app = catalogue(open_page, "your own")
     app.number_input(key="own_usable").set_value(44.5)
     app.number_input(key="own_bandwidth").set_value(864.0)
-    next(button for button in app.button if button.label == "Ask about it").click()
+    next(button for button in app.button if button.label == "Ask about this card").click()
     app.run()
     assert not app.exception
     assert not app.error

@@ -1,0 +1,49 @@
+"""axe-core on every page of the app, light and dark: no serious violation that is ours."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.ui.browsing import ROOT, SECONDS
+
+pytestmark = pytest.mark.browser
+
+PAGES = sorted(path.stem for path in (ROOT / "ui" / "pages").glob("*.py"))
+#: What Streamlit 1.67 itself draws so, and a theme cannot change: white text on the chosen values of a multiselect.
+THEIRS = ("data-baseweb=tag", "[data-baseweb=tag]", "title=")
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def visit(browser: Browser, address: str, scheme: str) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 2400}, color_scheme=scheme)  # type: ignore[arg-type]
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_serious_violation_is_ours(visit: Page, address: str, name: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    visit.goto(address if name == "fit" else f"{address}{name}")
+    expect(visit.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible(timeout=SECONDS * 1000)
+    expect(visit.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=SECONDS * 1000)
+    expect(visit.get_by_test_id("stSkeleton")).to_have_count(0, timeout=SECONDS * 1000)
+    violations: list[dict[str, Any]] = axe.run(visit).response["violations"]
+    assert [line for found in violations for line in ours(found)] == []
+
+
+def ours(found: dict[str, Any]) -> list[str]:
+    """The elements of a serious violation, those left out that are Streamlit's."""
+    if found["impact"] not in ("serious", "critical"):
+        return []
+    return [
+        f"{found['id']}: {node['html'][:200]}"
+        for node in found["nodes"]
+        if not any(mark in node["html"] or mark in str(node["target"]) for mark in THEIRS)
+    ]
