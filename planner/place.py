@@ -1,6 +1,7 @@
 """Where a user's own data lives: the platform's data folder, or TUNEBUDGET_DATA_DIR."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 VARIABLE = "TUNEBUDGET_DATA_DIR"
@@ -11,6 +12,11 @@ def data_dir() -> Path:
     chosen = os.environ.get(VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
+    return _of_the_platform()
+
+
+@cache
+def _of_the_platform() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("tunebudget", appauthor=False)

@@ -5,8 +5,10 @@ Each import is a file of its own that nothing overwrites; a refresh replaces its
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,17 +32,14 @@ def folder() -> Path:
 
 
 def stamp() -> Stamp:
-    """Changes when a list is added, replaced or removed."""
-    found = []
-    for path in _paths():
-        status = path.stat()
-        found.append((str(path), status.st_mtime_ns, status.st_size))
-    return tuple(found)
-
-
-def _paths() -> list[Path]:
-    place = folder()
-    return [path for path in (place / REFRESHED, *sorted(place.glob(_CONTRACTS))) if path.is_file()]
+    """Changes when a list is added, replaced or removed. Asked for with every plan: one look at the folder."""
+    try:
+        with os.scandir(folder()) as entries:
+            lists = [entry for entry in entries if fnmatch(entry.name, _CONTRACTS) or entry.name == REFRESHED]
+            states = [(entry.path, entry.stat()) for entry in lists]
+    except OSError:
+        return ()
+    return tuple(sorted((path, state.st_mtime_ns, state.st_size) for path, state in states))
 
 
 @lru_cache(maxsize=4)
