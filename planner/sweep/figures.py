@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.catalog.rows.gpu import GpuRow
 from planner.cost.rate import Rate, rate_of
@@ -69,20 +68,19 @@ class Figures:
             return
         request, cards = planned.plans.request, on_cards(planned.plans, self._gpus)
         timed = times(planned.plans, cards, self._gpus)
-        self._put(number, planned.allowed, {name: getattr(cards, of) / GIB for name, of in _BYTES.items()})
-        self._verdict[:, number, planned.allowed] = cards.verdict
+        rates = [self._offers.rate(request, gpu) for gpu in self._gpus]
+        cost, runs = costs(request.dataset, timed, rates), cards.verdict < VERDICTS.index("does not fit")
+        figures = {name: getattr(cards, of) / GIB for name, of in _BYTES.items()}
+        figures |= {name: np.where(runs, getattr(timed, name), np.nan) for name in _TIMES}
+        figures |= {name: np.where(runs, getattr(cost, name), np.nan) for name in _COSTS}
+        for name, values in figures.items():
+            self._found[name][:, number, planned.allowed] = values
         for name, counted in _COUNTED.items():
             self._found[name][:, number, planned.allowed] = counted(planned.plans.prepared.static.items)
-        self._rates[number :: self._shape[1]] = rates = [self._offers.rate(request, gpu) for gpu in self._gpus]
+        self._verdict[:, number, planned.allowed] = cards.verdict
+        self._rates[number :: self._shape[1]] = rates
         hourly = [np.nan if rate.price is None else rate.price.usd_per_hour for rate in rates]
         self._found["usd_per_hour"][:, number] = np.array(hourly)[:, None]
-        cost, runs = costs(request.dataset, timed, rates), cards.verdict < VERDICTS.index("does not fit")
-        figures = {name: getattr(timed, name) for name in _TIMES} | {name: getattr(cost, name) for name in _COSTS}
-        self._put(number, planned.allowed, {name: np.where(runs, values, np.nan) for name, values in figures.items()})
-
-    def _put(self, number: int, allowed: NDArray[np.bool_], figures: dict[str, NDArray[np.float64]]) -> None:
-        for name, values in figures.items():
-            self._found[name][:, number, allowed] = values
 
     def columns(self) -> Columns:
         """All columns of figures, and of the prices behind them."""

@@ -61,6 +61,11 @@ def plan_cells(base: Fields, model: str, method: str, count: int, cells: Cells) 
     return Planned(request, _tensors(request, cells.taken(allowed)), allowed, reasons, codes)
 
 
+def faulty(cells: Cells, error: Exception) -> Planned:
+    """Cells that the program fails at, with the line that says so."""
+    return _refused(cells, f"unexpected {type(error).__name__}: {error}: a fault of this program, please report it")
+
+
 def _refused(cells: Cells, reason: str) -> Planned:
     codes = np.ones(len(cells), np.intp)
     return Planned(None, None, codes == 0, (None, reason), codes)

@@ -14,7 +14,7 @@ from planner.sweep.block import Block, Numbers, Texts, numbers, rounded, texts
 from planner.sweep.columns import COLUMNS
 from planner.sweep.figures import Columns, Figures, Offers, Shape
 from planner.sweep.needed import fewest
-from planner.sweep.planned import Cells, Planned, plan_cells
+from planner.sweep.planned import Cells, Planned, faulty, plan_cells
 from planner.units import GIB
 
 #: Rows of one block at most, but for what one card has of a stretch of cells.
@@ -47,7 +47,10 @@ def _stretches(axes: Axes) -> Iterator[Cells]:
 
 @dataclass(slots=True)
 class _Group:
-    """What the rows of one model, method and stretch of cells have in common, whatever their card."""
+    """What the rows of one model, method and stretch of cells have in common, whatever their card.
+
+    A fault of the program in one of them becomes a refusal, as in a stream of plans, and the table goes on.
+    """
 
     axes: Axes
     model: str
@@ -59,7 +62,10 @@ class _Group:
     def planned(self, count: int) -> Planned:
         """The plans on so many cards."""
         if count not in self._planned:
-            self._planned[count] = plan_cells(self.axes.base, self.model, self.method, count, self.cells)
+            try:
+                self._planned[count] = plan_cells(self.axes.base, self.model, self.method, count, self.cells)
+            except Exception as error:
+                self._planned[count] = faulty(self.cells, error)
         return self._planned[count]
 
     def block(self, gpus: Sequence[GpuRow], needed: bool) -> Block:
@@ -86,7 +92,10 @@ class _Group:
     def _figures(self, gpus: Sequence[GpuRow], shape: Shape) -> Columns:
         figures = Figures(gpus, shape, self.offers)
         for number, count in enumerate(self.axes.counts):
-            figures.fill(number, self.planned(count))
+            try:
+                figures.fill(number, self.planned(count))
+            except Exception as error:
+                self._planned[count] = faulty(self.cells, error)
         return figures.columns()
 
     def _needed(self, gpus: Sequence[GpuRow], shape: Shape) -> Numbers:

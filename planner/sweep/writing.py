@@ -1,13 +1,14 @@
 """A table's blocks into its file: with a word on how far it is, and an end whenever one is asked for."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from planner.sweep.block import Block
 from planner.sweep.target import replacing
-from planner.sweep.writers import Sheet, check_rows, format_of, open_writer
+from planner.sweep.writers import Sheet, Writer, check_rows, format_of, open_writer
 
 #: Told the rows that are written, after each block.
 Progress = Callable[[int], None]
@@ -40,6 +41,17 @@ def write_to(
 ) -> Written:
     """The same into an open file."""
     written, writer = Written(), open_writer(name, file, sheet)
+    try:
+        _write(writer, blocks, written, stop, show)
+    except BaseException:
+        with suppress(Exception):  # so that it does not try again, and complain, when it is forgotten
+            writer.close()
+        raise
+    writer.close()
+    return written
+
+
+def _write(writer: Writer, blocks: Iterable[Block], written: Written, stop: Callable[[], bool], show: Progress) -> None:
     for block in blocks:
         writer.write(block)
         written.rows += block.num_rows
@@ -47,9 +59,7 @@ def write_to(
         show(written.rows)
         if stop():
             written.stopped = True
-            break
-    writer.close()
-    return written
+            return
 
 
 def fitting(block: Block) -> int:

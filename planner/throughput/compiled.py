@@ -80,6 +80,8 @@ def _add(load: Load, part: Part, dims: Dims) -> None:
 
 def _seen_share(dims: Dims) -> Number:
     """Of pairs of tokens, those that causal order and a window leave: what kernels that are told of them work on."""
+    if "window" not in dims:
+        return 1.0  # a layer without attention
     length, window = dims["S_whole"], dims["window"]
     seen = at_most(length, window) if window else length
     pairs = length * seen - seen * (seen - 1) // 2

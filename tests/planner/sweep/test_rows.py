@@ -1,5 +1,7 @@
 """A row of a table says what one plan of the same question says."""
 
+from typing import Any
+
 import pytest
 
 from planner.answer import Plan
@@ -136,3 +138,19 @@ def test_strategies_are_settled_by_the_number_of_cards() -> None:
     assert {row["strategy"] for row in rows(axes(counts=[1, 2], base=given))} == {"zero3"}
     ddp = {"parallelism": {"strategy": "ddp"}}
     assert {row["strategy"] for row in rows(axes(counts=[1, 2], base=ddp, gpus=["t4"]))} == {"none", "ddp"}
+
+
+@pytest.mark.parametrize("place", ["planner.sweep.rows.plan_cells", "planner.sweep.figures.times"])
+def test_a_fault_of_the_program_is_a_row_too(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise KeyError("window")
+
+    monkeypatch.setattr(place, fails)
+    for row in rows(axes(gpus=["t4"], counts=[1, 2])):
+        assert row["refused"] == "unexpected KeyError: 'window': a fault of this program, please report it"
+        assert row["cost_usd"] is None and row["step_seconds"] is None
+
+
+def test_layers_without_attention_are_timed() -> None:
+    (row,) = rows(axes(models=["nvidia/Nemotron-H-56B-Base-8K"], methods=["full"], gpus=["h200"], counts=[64]))
+    assert row["refused"] is None and row["verdict"] is not None

@@ -1,5 +1,6 @@
 """Files are put in place whole, a stop leaves a valid one, and memory does not grow with the table."""
 
+import gc
 import os
 import stat
 import tracemalloc
@@ -101,3 +102,18 @@ def test_memory_does_not_grow_with_the_table(ending: str, tmp_path: Path, monkey
 
     most_bytes(2)
     assert most_bytes(24) < 1.3 * most_bytes(6)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "md", "html", "xlsx", "parquet"])
+def test_a_table_that_fails_leaves_nothing_and_says_its_own_fault(
+    ending: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    def failing() -> Iterator[Block]:
+        yield from many(1, 10)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_file(tmp_path / f"a.{ending}", failing(), SHEET, 20, lambda: False, lambda rows: None)
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+    assert [str(warning.message) for warning in recwarn if "Unraisable" in warning.category.__name__] == []
