@@ -88,6 +88,7 @@ def _times(allocator: CachingAllocator, num_bytes: int, count: int) -> list[Bloc
 def _one_step(step: Step, static: Static, allocator: CachingAllocator, first: bool) -> None:
     model, tape = Owner(step.model, allocator), step.tape
     stacks: list[list[tuple[Layer, Owner]]] = []
+    held: list[Block] = []
     for entry, runs in zip(tape.entries, step.stacks, strict=True):
         model.replay(entry.forward.section.events)
         stacks.append([])
@@ -101,10 +102,14 @@ def _one_step(step: Step, static: Static, allocator: CachingAllocator, first: bo
     for entry, stack in zip(reversed(tape.entries), reversed(stacks), strict=True):
         for layer, owner in reversed(stack):
             owner.keep(layer.tape.kept)
+            by_hooks = layer.part.total(layer.left) // 2  # hidden states before its backward, their gradient after it
+            held += _times(allocator, by_hooks, 1)
             owner.replay(layer.tape.backward.section.events)
+            held += _times(allocator, by_hooks, 1)
             owner.keep(layer.tape.gradients)
         model.replay(entry.backward.section.events)
     _optimizer_step(static, allocator, first)
+    _release(allocator, held)
     for _, owner in (pair for stack in stacks for pair in stack):
         owner.keep(Live())
     model.keep(Live())

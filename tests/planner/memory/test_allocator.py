@@ -132,3 +132,13 @@ def test_expandable_segments_reserve_less() -> None:
     assert expandable.reserved_bytes < fixed.reserved_bytes
     assert expandable.peak_bytes == fixed.peak_bytes
     assert "expandable_segments true" in estimate(parse_request(fields | {"stack": "unsloth"})).notes[0]
+
+
+def test_what_hooks_hold_is_replayed_and_counted() -> None:
+    """FSDP1 with adapters and reentrant checkpoints: hidden states and gradients stay to the end of backward."""
+    spread = {"num_gpus": 2, "parallelism": {"strategy": "fsdp"}, "stack": "transformers@4.45", "loss": "fused"}
+    fields = LLAMA | {"method": "lora", "gradient_checkpointing": True, "per_device_train_batch_size": 16}
+    flat, rows = (replayed(**fields, **spread | {"stack": s}) for s in ("transformers@4.45", "transformers@5"))
+    held = 2 * 16 * 16 * 1024 * 2048 * 2  # layers x batch x length x hidden x bytes, states and gradients
+    assert flat.fixed - rows.fixed > held // 8  # the rest takes what the head has left
+    assert flat.blocks.kept == held
