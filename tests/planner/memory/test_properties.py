@@ -241,8 +241,12 @@ def num_heads(model: Fields) -> int:
 @bounded(150)
 @given(requests())
 def test_checkpointing_lowers_what_layers_keep_from_three_layers_on(request: Fields) -> None:
-    """At the loss all layers have run and none is recomputed; a tiny peak may still fall into a recomputed layer."""
+    """At the loss all layers have run and none is recomputed; a tiny peak may still fall into a recomputed layer.
+
+    A checkpoint holds MPT's table of ALiBi, as long as the config's max_seq_len: more than one token keeps.
+    """
     assume(num_layers(request["model"]) >= 3)
+    assume(request["model"]["model_type"] != "mpt" or request["max_length"] >= 64)
     kept = [plan(request, gradient_checkpointing=on) for on in (False, True)]
     activations = [in_phase(answer, "loss")["activations"] for answer in kept]
     assert activations[1] < activations[0]
@@ -271,7 +275,8 @@ def test_sdpa_never_takes_more_than_eager_attention(request: Fields) -> None:
     model, length = request["model"], request["max_length"]
     assume(not model.get("multi_query"))
     assume(num_heads(model) >= 2 and length >= 2 * max(HEAD_DIMS))
-    assume(not (request["device"] == "cpu" and (model.get("attn_pdrop") or model.keys() & {"v_head_dim", "d_kv"})))
+    unfused = model.get("attn_pdrop") or model.get("attention_probs_dropout_prob")
+    assume(not (request["device"] == "cpu" and (unfused or model.keys() & {"v_head_dim", "d_kv"})))
     eager, sdpa = (plan(request, attn_implementation=name) for name in ("eager", "sdpa"))
     assert sdpa.peak_bytes <= eager.peak_bytes
 
