@@ -20,7 +20,7 @@ Product = tuple[Shape, Shape, Shape, Shape]
 #: Shapes and dtypes of the tensors that are read or written.
 Moved = tuple[tuple[Shape, str], ...]
 #: kind, phase, dtype, products, bytes, how many such kernels, a symbol for as many again (or ""), and `skips`.
-Note = tuple[Kind, WorkPhase, str, tuple[Product, ...], Moved, int, str, bool]
+Note = tuple[Kind, WorkPhase, str, Sequence[Product], Moved, int, str, bool]
 #: Coefficients of products of symbols.
 Polynomial = tuple[tuple[Monomial, int], ...]
 
@@ -127,12 +127,12 @@ class Recorder:
         kind: Kind,
         dtype: str,
         moved: Moved,
-        products: Iterable[Product] = (),
+        products: Sequence[Product] = (),
         count: int = 1,
         skips: bool = False,
     ) -> None:
         """One kernel."""
-        self.notes.append((kind, self.phase, dtype, tuple(products), moved, count, self.again, skips))
+        self.notes.append((kind, self.phase, dtype, products, moved, count, self.again, skips))
 
     def product(self, dtype: str, moved: Moved, batch: Shape, m: Shape, n: Shape, k: Shape, count: int = 1) -> None:
         """One matrix product, [m, k] times [k, n], for each of a batch."""
@@ -147,8 +147,11 @@ class Recorder:
         made, self.made = self.made, []
         if not made:
             return
-        given = whole(*[grad for grad in grads if grad is not None])
-        kept = whole(*[value for value in saved if value is not None])
+        given = [(grad.shape, grad.dtype) for grad in grads if grad is not None]
+        kept = [(value.shape, value.dtype) for value in saved if value is not None]
+        if len(made) == 1:
+            self.note(kind, made[0][1], (*given, *kept, made[0]))
+            return
         temporaries = made[: max(len(made) - outputs, 0)]
         for like in temporaries:
             self.note("elementwise", like[1], (like, like))

@@ -212,7 +212,7 @@ def _note_attention(
     """Two products; in backward five, as the scores are made again (torch.utils.flop_counter sdpa_flop_count)."""
     batch, queries, keys, width, values = sizes
     scores, output = (batch, queries, keys, width), (batch, queries, values, keys)
-    products = [scores] * 3 + [output] * 2 if backward else [scores, output]
+    products = (scores,) * 3 + (output,) * 2 if backward else (scores, output)
     t.work.note("attention", dtype, moved, products, skips=skips)
 
 

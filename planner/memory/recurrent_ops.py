@@ -122,7 +122,7 @@ def depthwise_conv(t: Tape, x: Value, weight: Value, bias: Value | None, shape: 
     product, moved = (shape[:1], shape[1:2], shape[2:], weight.shape[1:]), (*whole(*inputs), (shape, x.dtype))
 
     def backward(grad: Value, *saved: Value) -> Grads:
-        t.work.note("convolution", grad.dtype, moved, [product] * sum(of is not None for of in wanted[:2]))
+        t.work.note("convolution", grad.dtype, moved, (product,) * sum(of is not None for of in wanted[:2]))
         return tuple(t.allocate(*of, "conv grad") if of else None for of in wanted)
 
     saves = [x, weight]

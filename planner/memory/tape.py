@@ -59,8 +59,10 @@ class Tape(Gradients):
         """
         node = self.record(inputs, backward, saves, kind or "elementwise")
         if kind is not None or view is None:
-            moved = (*whole(*inputs), (shape, dtype)) if moved is None else moved
-            self.work.note(kind or "elementwise", dtype, moved, products)
+            if moved is None:
+                moved = (*[(v.shape, v.dtype) for v in inputs], (shape, dtype))
+            work = self.work
+            work.notes.append((kind or "elementwise", work.phase, dtype, products, moved, 1, work.again, False))
         if view is not None:
             out = Value(view.storage, shape, dtype, contiguous=contiguous)
         else:
