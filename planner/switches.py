@@ -33,6 +33,7 @@ class Switches:
     or the head too. expert_modules: experts are linears, which bitsandbytes quantizes, not stacks.
     own_modules: the stack has models of its own, of nn.Linear throughout and with a head apart from the embedding.
     holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
+    fused_kernels: norms, rotary embeddings, activations and adapters run in kernels of the stack's own.
     fsdp: "flat", FullyShardedDataParallel with its flat parameters (FSDP1); "flat_blocks", the same where a block's
     frozen parameters lie in one with its adapters, so that its gradient is as wide as all of them; "per_parameter",
     fully_shard (FSDP2); "units", the same with embeddings and head as units of their own (torchtune's
@@ -46,6 +47,7 @@ class Switches:
     expert_modules: bool = False
     fsdp: FsdpKind = "per_parameter"
     holds_4bit_input: bool = False
+    fused_kernels: bool = False
     own_modules: bool = False
 
     def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:

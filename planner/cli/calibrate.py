@@ -55,7 +55,8 @@ def _throughput(write: bool, as_json: bool) -> None:
     from planner.report_speeds import speed_fit_report
 
     before = list_constants()
-    found = refit_speeds(cases_of(list_speeds()), before, date.today())
+    speeds = list_speeds()
+    found = refit_speeds(cases_of(speeds), cases_of(speeds, name_stack=True), before, date.today())
     if write:
         write_speed_fit(found.constants, found.bands, found.runs, found.summary)
     if as_json:

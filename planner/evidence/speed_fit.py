@@ -45,14 +45,17 @@ class Case:
         return math.log(time.tokens_per_second / self.row.tokens_per_second)
 
 
-def cases_of(rows: Iterable[SpeedRow]) -> list[Case]:
-    """The speeds that the planner answers, weighed."""
+def cases_of(rows: Iterable[SpeedRow], name_stack: bool = False) -> list[Case]:
+    """The speeds that the planner answers, weighed.
+
+    name_stack: those alone that one of our stacks runs, with its name; a request does not know torch.compile.
+    """
     found = []
     for row in rows:
-        if row.completeness != "full":
+        if row.completeness != "full" or (name_stack and (not row.stack or row.compile)):
             continue
         try:
-            found.append(Case(row, find_gpu(row.gpu), asked_of(speed_request_of(row))))
+            found.append(Case(row, find_gpu(row.gpu), asked_of(speed_request_of(row, name_stack))))
         except PlannerError:
             continue
     sizes = Counter(case.row.source for case in found)
@@ -114,11 +117,14 @@ class LeftOut:
         return median(abs(math.exp(value) - 1) for value in self.log_ratios.values())
 
 
-def leave_each_source_out(cases: Sequence[Case], start: Constants, rows: Sequence[ConstantRow]) -> list[LeftOut]:
-    """Each source under constants that were fitted without it, from the start that all share."""
+def leave_each_source_out(
+    cases: Sequence[Case], named: Sequence[Case], start: Constants, rows: Sequence[ConstantRow]
+) -> list[LeftOut]:
+    """Each source under constants that were fitted without it, from the start that all share; named: as in the fit."""
     found = []
     for source in sorted({case.row.source for case in cases}):
-        c = fit_constants([case for case in cases if case.row.source != source], start, rows, rounds=2)
+        rest = [case for case in (*cases, *named) if case.row.source != source]
+        c = fit_constants(rest, start, rows, rounds=2)
         own = {case.row.id: case.log_error(c) for case in cases if case.row.source == source}
         found.append(LeftOut(source, own))
     return found

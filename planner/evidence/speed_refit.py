@@ -10,7 +10,7 @@ from planner import __version__
 from planner.catalog.rows.band import UNNAMED, BandRunRow
 from planner.catalog.rows.throughput import ConstantRow, SpeedBandRow, SpeedFitRow, SpeedRunRow
 from planner.evidence.fit import ANY, Fit, fit
-from planner.evidence.speed_fit import Case, LeftOut, fit_constants, leave_each_source_out
+from planner.evidence.speed_fit import Case, LeftOut, cases_of, fit_constants, leave_each_source_out
 from planner.throughput.constants import Constants
 
 _DIGITS = 4
@@ -27,15 +27,23 @@ class SpeedRefit:
     left_out: tuple[LeftOut, ...]
 
 
-def refit_speeds(cases: Sequence[Case], rows: Sequence[ConstantRow], today: date) -> SpeedRefit:
-    """Fit the constants from where they stand, the bands around them, and each source under the others' constants."""
-    found = fit_constants(cases, Constants(**{row.name: row.value for row in rows}), rows)
+def refit_speeds(cases: Sequence[Case], named: Sequence[Case], rows: Sequence[ConstantRow], today: date) -> SpeedRefit:
+    """Fit the constants from where they stand, the bands around them, and each source under the others' constants.
+
+    named: the same runs asked with their stack's name, where one of ours does the same. The bands are those of
+    requests that name none and leave adapters open.
+    """
+    found = fit_constants([*cases, *named], Constants(**{row.name: row.value for row in rows}), rows)
     kept = [_rounded(row, getattr(found, row.name), today) for row in rows]
     in_force = Constants(**{row.name: row.value for row in kept})
-    left_out = leave_each_source_out(cases, in_force, rows)
+    left_out = leave_each_source_out(cases, named, in_force, rows)
     held_out = {name: value for one in left_out for name, value in one.log_ratios.items()}
-    runs = [_run(case, case.log_error(in_force), held_out[case.row.id]) for case in cases]
-    fitted = fit([_as_band_run(run) for run in runs])
+    runs = [_run(case, case.log_error(in_force), held_out[case.row.id], "stated") for case in cases]
+    shifts = {run.id: run.held_out_log_ratio - run.log_ratio for run in runs}
+    for case in left_open(cases):
+        log_ratio = case.log_error(in_force)
+        runs.append(_run(case, log_ratio, log_ratio + shifts[case.row.id], "open"))
+    fitted = fit([_as_band_run(run) for run in as_people_ask(runs)])
     told_apart = [band for band in fitted.bands if band.kind[1] == ANY]  # one device from several, and no more
     bands = [_band(band.kind[0], band.quantiles, band.runs, band.sources) for band in told_apart]
     return SpeedRefit(tuple(kept), tuple(bands), tuple(runs), _summary(runs, bands, fitted, today), tuple(left_out))
@@ -47,10 +55,24 @@ def _rounded(row: ConstantRow, value: float, today: date) -> ConstantRow:
     return row.model_copy(update={"value": float(f"{value:.{_DIGITS}g}"), "as_of": today})
 
 
-def _run(case: Case, log_ratio: float, held_out: float) -> SpeedRunRow:
+def left_open(cases: Sequence[Case]) -> list[Case]:
+    """The runs with adapters whose source states them, asked without: a request's defaults stand in their place."""
+    stated = [case.row for case in cases if case.row.lora_r is not None]
+    return cases_of(row.model_copy(update={"lora_r": None, "lora_targets": ""}) for row in stated)
+
+
+def as_people_ask(runs: Sequence[SpeedRunRow]) -> list[SpeedRunRow]:
+    """Each run once: with its adapters left open where it has any."""
+    opened = {run.id for run in runs if run.asked == "open"}
+    return [run for run in runs if run.asked == "open" or run.id not in opened]
+
+
+def _run(case: Case, log_ratio: float, held_out: float, asked: str) -> SpeedRunRow:
     devices = "one" if case.row.num_gpus == 1 else "several"
     values = {"log_ratio": round(log_ratio, _DIGITS), "held_out_log_ratio": round(held_out, _DIGITS)}
-    return SpeedRunRow.model_validate({"id": case.row.id, "source": case.row.source, "devices": devices} | values)
+    return SpeedRunRow.model_validate(
+        {"id": case.row.id, "source": case.row.source, "asked": asked, "devices": devices} | values
+    )
 
 
 def _as_band_run(run: SpeedRunRow) -> BandRunRow:
@@ -74,8 +96,10 @@ def _band(devices: str, quantiles: tuple[float, ...], runs: int, sources: int) -
 
 def _summary(runs: Sequence[SpeedRunRow], bands: Sequence[SpeedBandRow], fitted: Fit, today: date) -> SpeedFitRow:
     by_devices = {band.devices: band for band in bands}
-    inside = [by_devices[r.devices].q05 <= r.held_out_log_ratio <= by_devices[r.devices].q95 for r in runs]
-    errors, held_out = (_sizes(values) for values in _columns(runs))
+    asked = as_people_ask(runs)
+    inside = [by_devices[r.devices].q05 <= r.held_out_log_ratio <= by_devices[r.devices].q95 for r in asked]
+    stated = [run for run in runs if run.asked == "stated"]
+    errors, held_out = (_sizes(values) for values in _columns(stated))
     assert fitted.coverage is not None and fitted.median_width is not None
     figures = {
         "median_error": median(errors),
@@ -87,7 +111,7 @@ def _summary(runs: Sequence[SpeedRunRow], bands: Sequence[SpeedBandRow], fitted:
         "held_out_coverage": sum(inside) / len(inside),
         "median_width": fitted.median_width,
     }
-    counts = {"runs": len(runs), "sources": len({run.source for run in runs})}
+    counts = {"runs": len(stated), "sources": len({run.source for run in runs})}
     rounded = {name: round(value, _DIGITS) for name, value in figures.items()}
     return SpeedFitRow.model_validate({"fitted_on": today, "tool_version": __version__} | counts | rounded)
 

@@ -1,6 +1,7 @@
 """From a published training speed to the request that asks for it.
 
-No stack is named, as most people ask; only what the source states is set, and what a request cannot say is refused.
+Only what the source states is set, and what a request cannot say is refused. No stack is named, as most people ask,
+but where it is asked for.
 """
 
 from typing import Any, get_args
@@ -28,8 +29,8 @@ _ATTENTIONS = {"flash": "flash_attention_2", "eager": "eager", "sdpa": "sdpa", N
 _PER_NODE = 8
 
 
-def speed_request_of(row: SpeedRow) -> PlanRequest:
-    """The request of a published speed.
+def speed_request_of(row: SpeedRow, name_stack: bool = False) -> PlanRequest:
+    """The request of a published speed; name_stack: say which stack it ran in, where one of ours does the same.
 
     Raises RequestError where the source leaves open what a request needs, and where a request cannot say it.
     """
@@ -56,8 +57,10 @@ def speed_request_of(row: SpeedRow) -> PlanRequest:
         "num_nodes": -(-row.num_gpus // _PER_NODE),
         "parallelism": {"strategy": _STRATEGIES[row.sharding]},
     }
-    optim = {"optim": row.optim} if row.optim else {}
-    return parse_request(fields | optim | _adapters(row) | _quantization(row))
+    said = {"optim": row.optim} if row.optim else {}
+    if name_stack and row.stack:
+        said["stack"] = row.stack
+    return parse_request(fields | said | _adapters(row) | _quantization(row))
 
 
 def _adapters(row: SpeedRow) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class Setup:
     storage: Storage | None = None
     quantized_experts: bool = False
     fsdp: FsdpKind = "per_parameter"
+    fused_kernels: bool = False
     saved: frozenset[Saved] = frozenset()
     train_base: bool = False
     holds_4bit_input: bool = False
@@ -112,6 +113,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         saved=saved_modules(architecture, lora.modules_to_save, other_spellings) if lora is not None else frozenset(),
         quantized_experts=quantization is not None and (switches.expert_modules or quantization.is_checkpoint),
         fsdp=switches.fsdp,
+        fused_kernels=switches.fused_kernels,
     )
 
 

@@ -23,6 +23,8 @@ class Constants:
     triton_attention_share: float
     stream_share: float
     traffic_share: float
+    plain_traffic_share: float
+    fused_traffic_share: float
     dequantize_share: float
     unpack_share: float
     half_side: float

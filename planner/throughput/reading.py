@@ -14,9 +14,9 @@ AUTOCAST_NOTE = (
 def as_run(request: PlanRequest) -> PlanRequest:
     """The request as it is timed.
 
-    Where no stack is named and weights are in 16 bits, adapters run under autocast: trainers set bf16 or fp16, and
-    without it PEFT's float32 adapters multiply in float32 (peft 0.21 tuners/lora/layer.py Linear.forward), which no
-    published run does. Memory is planned as the request says.
+    Where no stack is named and weights are in 16 bits, adapters run under autocast: most trainers set bf16 or fp16, and
+    without it PEFT's float32 adapters multiply in float32 (peft 0.21 tuners/lora/layer.py Linear.forward), which few
+    published runs do. Memory is planned as the request says.
     """
     if request.names_stack or request.method == "full" or request.mixed_precision != "no":
         return request

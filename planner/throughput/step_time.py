@@ -144,7 +144,14 @@ def _bytes_share(asked: Asked, kind: str, c: Constants) -> float:
     quantization = asked.request.quantization_settings
     if kind == "dequantize" and quantization is not None:
         return c.dequantize_share if quantization.kind.startswith("bnb") else c.unpack_share
-    return c.stream_share / c.traffic_share if kind in ("elementwise", "norm", "softmax") else c.stream_share
+    return c.stream_share / _traffic_share(asked, c) if kind in ("elementwise", "norm", "softmax") else c.stream_share
+
+
+def _traffic_share(asked: Asked, c: Constants) -> float:
+    """Of the bytes that kernels would move one by one: as the stack runs them, or as most do where none is named."""
+    if not asked.request.names_stack:
+        return c.traffic_share
+    return c.fused_traffic_share if asked.prepared.setup.fused_kernels else c.plain_traffic_share
 
 
 def _rate(asked: Asked, kind: str, dtype: str, rates: Rates, c: Constants) -> Number:

@@ -15,6 +15,7 @@ class SpeedRow(Row):
     source_url: Text
     quote: Text
     framework: Text
+    stack: str = Field("", description="of ours that does the same; blank: none does")
     model: Text
     method: Text
     dtype: Dtype

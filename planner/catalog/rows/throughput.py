@@ -36,13 +36,15 @@ class SpeedBandRow(Row):
 
 
 class SpeedRunRow(Row):
-    """One run that the constants were fitted to (data/throughput/runs.csv): log(measured / predicted) seconds.
+    """One run that the bands were fitted to (data/throughput/runs.csv): log(measured / predicted) seconds.
 
-    held_out_log_ratio: under constants that were fitted without the run's source.
+    asked: with all that the source states, which the constants were fitted to as well; or with adapters left open, as
+    people ask. held_out_log_ratio: under constants that were fitted without the run's source.
     """
 
     id: Text
     source: Text
+    asked: Literal["stated", "open"]
     devices: Literal["one", "several"]
     log_ratio: float
     held_out_log_ratio: float

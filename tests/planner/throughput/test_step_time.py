@@ -137,3 +137,10 @@ def test_an_8_bit_base_is_timed() -> None:
     eight = timed(**LARGE, method="qlora", quantization={"load_in_8bit": True})
     products = part(timed(**LARGE, method="lora"), "matrix products")
     assert part(eight, "matrix products") == pytest.approx(products, rel=0.2)
+
+
+def test_a_stack_with_kernels_of_its_own_moves_fewer_bytes() -> None:
+    adapted = LARGE | {"method": "lora", "mixed_precision": "bf16", "gradient_checkpointing": True, "loss": "full"}
+    plain, fused = (timed(**adapted, stack=stack) for stack in ("transformers@4.45.2", "fms-acceleration@0.4"))
+    ratio = part(fused, "elementwise operations") / part(plain, "elementwise operations")
+    assert ratio == pytest.approx(C.fused_traffic_share / C.plain_traffic_share, rel=0.01)
