@@ -37,6 +37,7 @@ LAYERS = (
         "grid_cost",
         "grid_time",
         "limits",
+        "course",
         "advise",
         "trace_sizes",
         "cache",

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from planner.advise import Suggestion, advise
-from planner.answer import Plan
+from planner.advise import Suggestion, advise, apply_changes
+from planner.answer import PhaseBytes, Plan
 from planner.catalog import list_gpus, list_prices
 from planner.catalog.price_store import Stamp, stamp
 from planner.catalog.tables import read_table
+from planner.course import course
 from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.limits import largest_batch, longest_sequence
@@ -21,10 +22,12 @@ from ui import state
 
 @dataclass(frozen=True)
 class Answer:
-    """All that the Fit page shows for one request."""
+    """All that the Fit page shows for one request. after: the plan with a suggestion, for those with which it fits."""
 
     plan: Plan
+    course: tuple[PhaseBytes, ...]
     suggestions: tuple[Suggestion, ...]
+    after: tuple[Plan | None, ...]
     largest_batch: int | None
     longest_sequence: int | None
 
@@ -62,7 +65,19 @@ def answer(request_json: str, prices: Stamp) -> Answer:
     """
     request = PlanRequest.model_validate_json(request_json)
     plan = estimate(request)
-    return Answer(plan, advise(request, plan), largest_batch(request), longest_sequence(request))
+    found = advise(request, plan)
+    after = tuple(_after(request, suggestion) for suggestion in found)
+    return Answer(plan, course(request), found, after, largest_batch(request), longest_sequence(request))
+
+
+def _after(request: PlanRequest, suggestion: Suggestion) -> Plan | None:
+    """The plan with a suggestion put in, where it fits then: what it costs in time and money."""
+    if suggestion.verdict != "fits":
+        return None
+    try:
+        return estimate(apply_changes(request, suggestion.changes))
+    except PlannerError:
+        return None
 
 
 def plan_of(request: PlanRequest) -> Plan:

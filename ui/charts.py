@@ -120,7 +120,7 @@ def timeline_figure(plan: Plan) -> go.Figure:
         "xaxis": {"fixedrange": True, "autotickangles": [0, 90], "tickfont": {"size": 11}},
         "yaxis": {"ticksuffix": " GiB", "nticks": 7, "fixedrange": True, "rangemode": "tozero"},
         "annotations": [_peak(plan)],
-        "shapes": _card_level(plan),
+        "shapes": card_level(plan),
     }
     return go.Figure({"data": [_moments(c, plan.timeline) for c in CATEGORIES], "layout": layout})
 
@@ -153,7 +153,7 @@ def _peak(plan: Plan) -> Spec:
     }
 
 
-def _card_level(plan: Plan) -> list[Spec]:
+def card_level(plan: Plan) -> list[Spec]:
     """The card's line, where it is near enough to tell something: a card far larger would flatten the step."""
     if plan.usable_bytes is None or plan.usable_bytes > 3 * plan.device_bytes:
         return []

@@ -6,7 +6,7 @@ from planner.answer import Plan, Price
 from planner.cost.age import GIVEN, age_text
 from planner.report_money import hours, usd
 
-__all__ = ["between", "hours", "price_line", "rate", "usd", "utilization"]
+__all__ = ["between", "change", "hours", "price_line", "rate", "usd", "utilization"]
 
 _PRICING = {"on_demand": "on demand", "spot": "spot", "reserved": "reserved by the month", "owned": "owned"}
 
@@ -38,6 +38,30 @@ def _known(price: Price, today: date) -> str:
         return GIVEN
     dated = f"price of {age_text(price, today)}" if price.as_of else age_text(price, today)
     return f"{dated}, [source]({price.source})" if price.source.startswith("https://") else f"{dated}, {price.source}"
+
+
+def change(before: Plan, after: Plan) -> str | None:
+    """What a change costs in time and money (estimated), None where neither is known."""
+    parts = [_time_change(before, after), _money_change(before, after)]
+    said = ", ".join(part for part in parts if part)
+    return f"Estimated: {said}" if said else None
+
+
+def _time_change(before: Plan, after: Plan) -> str:
+    if after.train_hours is not None:
+        return f"{hours(after.train_hours)} of training"
+    if not before.tokens_per_second or not after.tokens_per_second:
+        return ""
+    return f"{before.tokens_per_second / after.tokens_per_second:.2g} times as long for the same tokens"
+
+
+def _money_change(before: Plan, after: Plan) -> str:
+    if after.cost_usd is not None:
+        return usd(after.cost_usd)
+    if after.price is None:
+        return ""
+    an_hour = f"{usd(after.price.usd_per_hour)} an hour"
+    return an_hour if before.price is None or after.price != before.price else ""
 
 
 def utilization(plan: Plan) -> str | None:

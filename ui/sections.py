@@ -13,7 +13,7 @@ from planner.answer import Plan
 from planner.catalog import find_gpu
 from planner.schema import PlanRequest
 from planner.units import format_gib
-from ui import charts, links, state, text
+from ui import charts, course_chart, links, money_text, state, text
 from ui.answers import Answer
 from ui.ledger import gib_columns
 from ui.widgets import set_inputs
@@ -83,8 +83,9 @@ def suggestions(result: Answer) -> None:
     """What would make it fit, as buttons that apply the change; what only helps stands apart."""
     if not result.suggestions:
         return
-    enough = [s for s in result.suggestions if s.verdict == "fits"]
-    helpful = [s for s in result.suggestions if s.verdict != "fits"]
+    found = [(s, _costs(s, after, result.plan)) for s, after in zip(result.suggestions, result.after, strict=True)]
+    enough = [pair for pair in found if pair[0].verdict == "fits"]
+    helpful = [pair for pair in found if pair[0].verdict != "fits"]
     st.subheader("Make it fit", anchor=False)
     if enough:
         _suggestion_grid(enough, "enough")
@@ -93,31 +94,39 @@ def suggestions(result: Answer) -> None:
             _suggestion_grid(helpful, "helpful")
 
 
-def _suggestion_grid(found: Sequence[Suggestion], group: str) -> None:
+def _costs(suggestion: Suggestion, after: Plan | None, plan: Plan) -> str:
+    """What a change costs in words, and in time and money where both are known."""
+    figures = None if after is None else money_text.change(plan, after)
+    return ". ".join(filter(None, (f"Costs: {suggestion.price}", figures))) + "."
+
+
+def _suggestion_grid(found: Sequence[tuple[Suggestion, str]], group: str) -> None:
     grid = st.grid(3, min_column_width=240, border=True)
-    for index, suggestion in enumerate(found):
+    for index, (suggestion, costs) in enumerate(found):
         with grid.cell():
-            _suggestion(suggestion, f"{group}_{index}")
+            _suggestion(suggestion, costs, f"{group}_{index}")
 
 
-def _suggestion(suggestion: Suggestion, key: str) -> None:
+def _suggestion(suggestion: Suggestion, costs: str, key: str) -> None:
     values = state.values_from_changes(suggestion.changes)
     if values is None:
         st.markdown(f"**{suggestion.label}**")
     else:
         st.button(suggestion.label, key=f"apply_{key}", on_click=set_inputs, args=(values,), width="stretch", wrap=True)
     st.markdown(text.suggestion_effect(suggestion))
-    st.caption(f"Costs: {suggestion.price}.")
+    st.caption(costs)
 
 
-def timeline(plan: Plan) -> None:
-    """One training step over its phases; the table holds what both pictures show."""
+def timeline(result: Answer) -> None:
+    """One training step, layer by layer; the table holds the largest moment of each phase."""
+    plan, course = result.plan, result.course
     st.subheader("One training step", anchor=False)
     st.caption(
-        "The largest moment of each phase (estimated): tensors and the CUDA context, without the allocator's slack of "
-        f"{format_gib(text.slack_bytes(plan))}."
+        "The highest moment of every layer, forward and backward (estimated): tensors and the CUDA context, without "
+        f"the allocator's slack of {format_gib(text.slack_bytes(plan))}."
     )
-    st.plotly_chart(charts.timeline_figure(plan), key="timeline", config=charts.CONFIG, alt=text.timeline_alt(plan))
+    figure, alt = course_chart.course_figure(course, plan), course_chart.course_alt(course, plan)
+    st.plotly_chart(figure, key="timeline", config=charts.CONFIG, alt=alt)
     tabled = st.expander("Both pictures as tables", key="tables", icon=":material/table:", on_change="rerun")
     if tabled.open:
         from ui import tables

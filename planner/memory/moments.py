@@ -105,7 +105,7 @@ def moments(static: Static, step: Step, accumulating: bool, constant: int) -> li
     held = static.accumulated if accumulating else 0
     found = [Moment("loaded", None, 0, 0, 0, (), static.weights)]
     for composition in step.moments(lambda at: buffers_at(static.buffers, at)):
-        buffers = _live(static, composition.at)
+        buffers = live_buffers(static, composition.at)
         total = static.weights + static.states.total + held + constant + composition.bytes + _total(buffers)
         phase = PHASE_OF[composition.phase]
         moment = Moment(phase, composition, held, static.states.total, constant, buffers, total)
@@ -120,12 +120,13 @@ def moments(static: Static, step: Step, accumulating: bool, constant: int) -> li
 
 def _between(static: Static, phase: Phase, gradients: int, workspace: int) -> Moment:
     """A moment without activations."""
-    buffers, states = _live(static, phase), static.states.total
+    buffers, states = live_buffers(static, phase), static.states.total
     total = static.weights + states + gradients + workspace + _total(buffers)
     return Moment(phase, None, gradients, states, workspace, buffers, total)
 
 
-def _live(static: Static, at: str) -> tuple[Buffer, ...]:
+def live_buffers(static: Static, at: str) -> tuple[Buffer, ...]:
+    """What sharding holds besides at a moment."""
     return tuple(buffer for buffer in static.buffers if at in buffer.at)
 
 

@@ -17,6 +17,9 @@ from planner.memory.live import Key, Live
 from planner.memory.sharding import FIRST, LAST, MIDDLE
 from planner.memory.taped import Entry, TapedModel
 
+#: What is live: (part, live, times) triples.
+Pieces = tuple[tuple[Part, Live, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Composition:
@@ -24,7 +27,7 @@ class Composition:
 
     phase: str
     bytes: Number
-    pieces: tuple[tuple[Part, Live, int], ...]
+    pieces: Pieces
     gradients: str  # "none", "growing" (in pieces), "all"
     layer: str = ""  # of the layers' backward: which place the layer at work has among them
 
@@ -82,16 +85,18 @@ class Step:
                 moment = moment + named_bytes
             highest, where = _higher(highest, where, moment, i)
             running = running + count * layer.saved
-        found, count = runs[where]
-        earlier = [*runs[:where], (found, count - 1)]
-        shared = Live(entry.shared | named) if named and (where or count > 1) else entry.shared
-        pieces = (
-            (model, shared, 1),
+        return Composition("forward", highest, self.forward_at(entry, runs, before, where, runs[where][1] - 1), "none")
+
+    def forward_at(self, entry: Entry, runs: Runs, before: Runs, run: int, done: int) -> Pieces:
+        """What is live as a layer runs forward, `done` layers of its run having passed before it."""
+        found, named = runs[run][0], self._named_embeddings(entry, runs)
+        shared = Live(entry.shared | named) if named and (run or done) else entry.shared
+        return (
+            (self.model, shared, 1),
             *counted_layers(before, "passed"),
-            *counted_layers(earlier, "saved"),
+            *counted_layers([*runs[:run], (found, done)], "saved"),
             *found.at_work(found.forward_at),
         )
-        return Composition("forward", highest, pieces, "none")
 
     @staticmethod
     def _named_embeddings(entry: Entry, runs: Runs) -> Live:
@@ -136,17 +141,23 @@ class Step:
                 highest, where = _higher(highest, where, moment, (i, done))
             passed += count
             base = base + count * (layer.gradients - layer.kept) - self.model.total(last_used(entry, runs, i))
-        i, done = where
-        found, count = runs[i]
-        gone = {key for later in range(i + 1, len(runs)) for key in last_used(entry, runs, later)}
+        pieces, at = self.backward_at(entry, runs, before, after, *where)
+        return Composition("backward layers", highest - held(at), pieces, "growing", at)
+
+    def backward_at(
+        self, entry: Entry, runs: Runs, before: Runs, after: Runs, run: int, done: int
+    ) -> tuple[Pieces, str]:
+        """What is live as a layer runs backward, `done` layers of its run being through, and its place among all."""
+        found, count = runs[run]
+        gone = {key for later in range(run + 1, len(runs)) for key in last_used(entry, runs, later)}
         pieces = (
             (self.model, _without(entry, gone), 1),
-            *counted_layers([*before, *runs[:i], (found, count - done - 1)], "kept"),
+            *counted_layers([*before, *runs[:run], (found, count - done - 1)], "kept"),
             *found.at_work(found.backward_at),
-            *counted_layers([(found, done), *runs[i + 1 :], *after], "gradients"),
+            *counted_layers([(found, done), *runs[run + 1 :], *after], "gradients"),
         )
-        at = _place(_number((*runs[i + 1 :], *after)) + done, total)
-        return Composition("backward layers", highest - held(at), pieces, "growing", at)
+        passed = _number((*runs[run + 1 :], *after)) + done
+        return pieces, _place(passed, _number((*before, *runs, *after)))
 
 
 def _number(runs: Iterable[tuple[Layer, int]]) -> int:

@@ -104,3 +104,23 @@ def test_without_a_dataset_a_million_tokens_has_a_price(make_plan: Callable[...,
     app = shown(make_plan(step_seconds=2.0, usd_per_million_tokens=0.5, price=PRICE))
     assert [metric.label for metric in app.metric] == ["One step", "A million tokens"]
     assert "Dataset, in the sidebar" in app.caption[0].value
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({}, {}, None),
+        (
+            {"tokens_per_second": 400.0},
+            {"tokens_per_second": 300.0},
+            "Estimated: 1.3 times as long for the same tokens",
+        ),
+        ({}, {"price": PRICE}, "Estimated: 12.50 USD an hour"),
+        ({"price": PRICE}, {"price": PRICE}, None),
+        ({}, {"train_hours": 2.25, "cost_usd": 12.0, "price": PRICE}, "Estimated: 2.25 h of training, 12.00 USD"),
+    ],
+)
+def test_what_a_change_costs_is_said_as_far_as_it_is_known(
+    make_plan: Callable[..., Plan], before: dict[str, Any], after: dict[str, Any], said: str | None
+) -> None:
+    assert words.change(make_plan(**before), make_plan(**after)) == said

@@ -24,7 +24,7 @@ except PlannerError as error:
 sections.verdict(request, result)
 sections.suggestions(result)
 ledger.breakdown(result.plan)
-sections.timeline(result.plan)
+sections.timeline(result)
 money_sections.time_and_money(result.plan)
 sections.limits(request, result)
 ledger.ledger(result.plan)
