@@ -14,7 +14,7 @@ from ui.text import SHORT_PHASES
 
 _HEIGHT = 400
 #: A phase of one moment is as wide as this share of all layers' moments, so that its name has room.
-_LEAST_SHARE = 0.09
+_LEAST_SHARE = 0.17
 
 Course = Sequence[PhaseBytes]
 
