@@ -110,19 +110,24 @@ _MOST = 0.5
 _MANY_CONDITIONS = 6
 
 
+#: Two settings are named where they tell more than one by at least this.
+_MORE = 1.1
+
+
 def conditions(found: Sequence[Found], matching: Sequence[Found]) -> tuple[str, ...]:
-    """Combinations of the two settings that tell most about agreement, those in which most agree.
+    """Values of the setting that tells most about agreement, or of two where two tell more: those in which most agree.
 
     Where none has most, the one with the largest share; models are no choice, and left out.
     """
     agrees = {id(one) for one in matching}
     names = [name for name in found[0].settings if name != "model"] or ["model"]
-    pairs = list(combinations(names, 2)) or [(names[0], names[0])]
-    counted = max((_counted(found, agrees, pair) for pair in pairs), key=_told)
+    one = max((_counted(found, agrees, (name,)) for name in names), key=_told)
+    two = max((_counted(found, agrees, pair) for pair in combinations(names, 2)), key=_told, default=one)
+    counted = two if _told(two) > _MORE * _told(one) else one
     shares = {words: agree / tried for words, (agree, tried) in counted.items()}
     ranked = sorted(shares, key=lambda words: -shares[words])
     named = [words for words in ranked if shares[words] >= _MOST] or ranked[:1]
-    return tuple(", ".join(dict.fromkeys(words)) for words in named[:_MANY_CONDITIONS])
+    return tuple(", ".join(words) for words in named[:_MANY_CONDITIONS])
 
 
 Counted = dict[tuple[str, ...], tuple[int, int]]

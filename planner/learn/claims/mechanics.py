@@ -71,7 +71,9 @@ def paging(row: ClaimRow) -> Checked:
                 spike = estimate(request_of(fields | {"max_length": length * 2})).peak_bytes
                 spike -= estimate(request_of(fields)).peak_bytes
                 paged = prepare(request_of(fields))[1].static.states.paged
-                found.append(Found({"model": model, "method": method, "tokens": f"{batch} x {length:,}"}, paged / GB))
+                found.append(
+                    Found({"model": model, "method": method, "tokens": f"{batch} x {length:,} tokens"}, paged / GB)
+                )
                 agrees.append(paged >= spike)
     checked = agreed(found, agrees, "GB that can leave the card")
     checked.sources = ("qlora-paging", "bnb-paged")

@@ -125,7 +125,12 @@ def _plans(billions: float, method: str) -> Iterator[tuple[Mapping[str, str], Pl
         adapters |= {f"{name}, 16-bit": {"lora": lora | own_dtype} for name, lora in _ADAPTERS.items()}
     axes = models_of(billions)[:_MODELS], recipes.items(), adapters.items(), CHECKPOINTING.items(), _LENGTHS
     for model, (recipe, optim), (name, lora), (checkpointing, on), length in product(*axes):
-        words = {"model": model, "optimizer": recipe, "checkpointing": checkpointing, "tokens": f"1 x {length:,}"}
+        words = {
+            "model": model,
+            "optimizer": recipe,
+            "checkpointing": checkpointing,
+            "tokens": f"1 x {length:,} tokens",
+        }
         words |= {"adapters": name} if name else {}
         fields = {"model": model, "method": method, "gradient_checkpointing": on, "max_length": length}
         yield words, estimate(request_of(fields | optim | lora))

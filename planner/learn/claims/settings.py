@@ -122,6 +122,6 @@ def needed_gb(billions: float, method: str) -> tuple[Found, ...]:
         plans = tensors(setting.request, *zip(*sizes, strict=True))
         needed = device_bytes(plans.peak_bytes, plans.cached_bytes, setting.request, plans.band).needed
         for (batch, length), value in zip(sizes, needed.tolist(), strict=True):
-            words = dict(setting.words) | {"tokens": f"{batch} x {length:,}"}
+            words = dict(setting.words) | {"tokens": f"{batch} x {length:,} tokens"}
             found.append(Found(words, value / GB))
     return tuple(found)

@@ -72,7 +72,7 @@ TOPICS: dict[str, Topic] = {
         "The same products on the same model: why does a QLoRA step take longer?",
         methods=("qlora",),
         needs_card=True,
-        sources=("qlora", "bnb-4bit", "roofline"),
+        sources=("qlora", "bnb-4bit", "peft-casts", "roofline"),
     ),
     "paged": Topic(
         "Paged optimizers",
