@@ -37,14 +37,21 @@ def _per_token(plan: Plan) -> float:
     return 1 / plan.tokens_per_second
 
 
+#: PEFT's default on a 16-bit base, and the base's own dtype.
+_ADAPTERS = {"fp32 adapters": True, "16-bit adapters": False}
+
+
 @cache
 def _equal_batch() -> tuple[Found, ...]:
     """QLoRA's time a token over LoRA's in the same setting, where both fit."""
     found = []
     for words, fields in _questions():
-        lora, qlora = (estimate(request_of(fields | {"method": method})) for method in ("lora", "qlora"))
-        if "does not fit" not in (lora.verdict, qlora.verdict):
-            found.append(Found(words | {"batch": "the same batch"}, _per_token(qlora) / _per_token(lora)))
+        for name, on in _ADAPTERS.items():
+            asked = fields | {"lora": {"autocast_adapter_dtype": on}}
+            lora, qlora = (estimate(request_of(asked | {"method": method})) for method in ("lora", "qlora"))
+            if "does not fit" not in (lora.verdict, qlora.verdict):
+                ratio = _per_token(qlora) / _per_token(lora)
+                found.append(Found(words | {"adapters": name, "batch": "the same batch"}, ratio))
     return tuple(found)
 
 
@@ -61,7 +68,7 @@ def _largest_batch() -> tuple[Found, ...]:
                 plans.append(estimate(request.model_copy(update={"per_device_train_batch_size": batch})))
         if len(plans) > 1:
             ratio = _per_token(plans[1]) / _per_token(plans[0])
-            found.append(Found(words | {"batch": "the largest that fits"}, ratio))
+            found.append(Found(words | {"adapters": "fp32 adapters", "batch": "the largest that fits"}, ratio))
     return tuple(found)
 
 
@@ -70,6 +77,9 @@ def slower(row: ClaimRow) -> Checked:
     found = _equal_batch()
     checked = agreed(found, [one.value > 1 for one in found], "times LoRA's time")
     _put_ratios(checked, found)
+    alike = [one.value for one in found if one.settings["adapters"] == "16-bit adapters"]
+    checked.facts.put("low_alike", min(alike), "ratio", "plans: the same with 16-bit adapters")
+    checked.facts.put("high_alike", max(alike), "ratio", "plans: the same with 16-bit adapters")
     checked.sources = ("qlora", "bnb-4bit", "peft-casts")
     return checked
 
