@@ -48,4 +48,6 @@ def _notes(request: PlanRequest, gpu: GpuRow) -> list[str]:
             f"{gpu.key} has no bfloat16 tensor cores: products are timed at a share of its float32 rate; "
             "dtype float16 is faster there"
         )
+    if gpu.vendor != "nvidia":
+        notes.append(f"{gpu.key}: no measured speed of a card of this vendor is behind its step time, only its rates")
     return notes

@@ -126,6 +126,11 @@ def test_a_card_without_a_known_rate_says_so_in_the_notes() -> None:
     assert any("step time is not estimated" in note for note in plan.notes)
 
 
+def test_cards_that_no_measured_run_used_say_so() -> None:
+    assert any("no measured speed of a card of this vendor" in note for note in estimate(asked(gpu="mi300x")).notes)
+    assert any("no bfloat16 tensor cores" in note for note in estimate(asked(gpu="t4")).notes)
+
+
 def test_adapters_without_a_named_stack_are_timed_under_autocast_and_say_so() -> None:
     unnamed, named = estimate(asked(method="lora")), estimate(asked(method="lora", stack="transformers"))
     assert any("under autocast" in note for note in unnamed.notes)
