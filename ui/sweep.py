@@ -55,7 +55,7 @@ def table_axes(request: PlanRequest, choice: Choice) -> Axes:
         base_of(request),
         [_model(request), *choice.models],
         choice.methods or (request.method,),
-        [*([request.gpu] if isinstance(request.gpu, str) else []), *choice.gpus],
+        [*([] if request.gpu is None else [request.gpu]), *choice.gpus],
         _sizes("number of GPUs", choice.counts) or (request.num_gpus,),
         (request.max_length, *_sizes("length", choice.lengths)),
         (request.per_device_train_batch_size, *_sizes("batch size", choice.batches)),
@@ -72,7 +72,7 @@ def grid_axes(request: PlanRequest) -> Axes:
     """The question itself over batches and lengths."""
     lengths = sorted({*GRID_LENGTHS, request.max_length})
     batches = sorted({*GRID_BATCHES, request.per_device_train_batch_size})
-    gpus = [request.gpu] if isinstance(request.gpu, str) else []
+    gpus = [] if request.gpu is None else [request.gpu]
     return axes_of(
         base_of(request, sharing=True), [_model(request)], [request.method], gpus, [request.num_gpus], lengths, batches
     )

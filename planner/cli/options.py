@@ -112,5 +112,8 @@ def module_names(values: tuple[str, ...]) -> str | list[str]:
 
 
 def listed(values: tuple[str, ...]) -> list[str]:
-    """The values of a flag that may be repeated or take a comma list."""
-    return [name.strip() for value in values for name in value.split(",") if name.strip()]
+    """The values of a flag that may be repeated or take a comma list.
+
+    A comma before `name=` stays: it belongs to a card that is spelled out (own:usable_gib=40,mem_bandwidth_gb_s=900).
+    """
+    return [name.strip() for value in values for name in re.split(r",(?!\s*\w+=)", value) if name.strip()]

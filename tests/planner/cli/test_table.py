@@ -121,3 +121,12 @@ def test_a_goal_that_cannot_be_reached_ends_with_1() -> None:
 def test_a_search_without_tokens_is_refused() -> None:
     found = run("--models", "gpt2", "--cheapest")
     assert found.exit_code == 2 and "a search needs the tokens to train on: --num-tokens" in found.stderr
+
+
+def test_a_card_that_is_spelled_out_is_one_card(tmp_path: Path) -> None:
+    path, own = tmp_path / "table.csv", "own:usable_gib=40,mem_bandwidth_gb_s=900,bf16_dense_tflops=200"
+    found = run("--models", "gpt2", "--methods", "lora", "--gpus", f"t4,{own},h100", "-o", str(path))
+    assert found.exit_code == 0, found.stderr
+    frame = pd.read_csv(path)
+    assert list(frame.gpu) == ["t4", own, "h100-sxm"]
+    assert frame.usable_gib[1] == 40 and frame.step_seconds[1] > 0 and pd.isna(frame.usd_per_hour[1])
