@@ -28,8 +28,8 @@ def what_to_show() -> str:
 def models() -> None:
     """Every model of the catalogue; a chosen one in detail."""
     st.caption(
-        "Parameter counts are built from the config; `count` says how they were checked against a published one. "
-        "Licences and consent are recalled: the model card decides. Choose a row for its layers."
+        "Parameter counts are built from the config; the column count says how they were checked against published "
+        "ones. Licences and consent are recalled: the model card decides. Choose a row for its layers."
     )
     row = _chosen(_models_frame, "Search models", "models", {"parameters": _number("compact")})
     if row is None:
@@ -82,7 +82,7 @@ def prices() -> None:
     """Every offer of the price list with its date and mark."""
     st.caption(
         f"USD an hour, of the day that stands beside it; what is undated or over {STALE_DAYS} days old says so and is "
-        "only indicative. `tunebudget prices --refresh` fetches newer ones on your own machine."
+        "only indicative. On your own machine, tunebudget prices --refresh fetches newer ones."
     )
     columns = {"USD/h a card": _number("%.3f"), "USD/h": _number("%.3f"), "source": _link()}
     row = _chosen(_prices_frame, "Search prices", "prices", columns)

@@ -11,23 +11,21 @@ from tests.ui.browsing import ROOT, SECONDS
 pytestmark = pytest.mark.browser
 
 PAGES = sorted(path.stem for path in (ROOT / "ui" / "pages").glob("*.py"))
-#: What Streamlit 1.67 itself draws so, and a theme cannot change: white text on the chosen values of a multiselect.
-THEIRS = ("data-baseweb=tag", "[data-baseweb=tag]", "title=")
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+#: In the dark too: pages with every kind of widget and picture.
+DARK = ("catalogue", "compare", "fit")
+#: What Streamlit 1.67 itself draws so, and a theme cannot change: white text on the chosen values of a multiselect, the
+#: colours of highlighted code, formulas that scroll.
+THEIRS = ('<span title="', 'class="token', 'class="katex')
 
 
 @pytest.fixture
-def visit(browser: Browser, address: str, scheme: str) -> Iterator[Page]:
+def visit(browser: Browser, scheme: str) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 2400}, color_scheme=scheme)  # type: ignore[arg-type]
     yield context.new_page()
     context.close()
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("name", "scheme"), [*((name, "light") for name in PAGES), *((name, "dark") for name in DARK)])
 def test_no_serious_violation_is_ours(visit: Page, address: str, name: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     visit.goto(address if name == "fit" else f"{address}{name}")
@@ -45,5 +43,5 @@ def ours(found: dict[str, Any]) -> list[str]:
     return [
         f"{found['id']}: {node['html'][:200]}"
         for node in found["nodes"]
-        if not any(mark in node["html"] or mark in str(node["target"]) for mark in THEIRS)
+        if not any(mark in node["html"] for mark in THEIRS)
     ]

@@ -297,7 +297,11 @@ def set_input(app: AppTest, key: str, value: Any) -> None:
         widget.set_value(value)
 
 
-@pytest.mark.parametrize("seed", range(5))
+#: 300 settings in all; the quick round has the first hundred.
+SEEDS = [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 15))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_random_settings_never_break_the_page(open_page: Visit, seed: int) -> None:
     random = Random(seed)
     app = open_page()
