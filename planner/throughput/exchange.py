@@ -10,7 +10,7 @@ from planner.architecture.blocks import Moe
 from planner.memory.dims import Number, larger
 from planner.memory.live import ITEMSIZE
 from planner.memory.sharding import computing, gathered_size
-from planner.parallelism import FULLY_SHARDED, data_parallel_size
+from planner.parallelism import data_parallel_size
 from planner.prepare import Prepared
 from planner.schema import PlanRequest
 from planner.throughput.constants import Constants
@@ -21,13 +21,15 @@ from planner.throughput.rates import Rates
 class Exchange:
     """Whole bytes of a micro-batch's and of a step's collectives between data-parallel devices; and their number.
 
-    An all-reduce counts twice: it is a reduce-scatter and an all-gather.
+    An all-reduce counts twice: it is a reduce-scatter and an all-gather. across_bytes: what HSDP reduces between nodes
+    in a micro-batch, of all shards together.
     """
 
     micro_batch_bytes: int = 0
     micro_batch_calls: int = 0
     step_bytes: int = 0
     step_calls: int = 0
+    across_bytes: int = 0
 
 
 def exchange_of(request: PlanRequest, prepared: Prepared) -> Exchange:
@@ -44,7 +46,8 @@ def exchange_of(request: PlanRequest, prepared: Prepared) -> Exchange:
     if strategy == "zero2":
         return Exchange(gradients, layers, gradients, 1)
     weights = sum(gathered_size(i, request, setup) * i.count for i in items if i.role != "buffer") // split
-    return Exchange(2 * weights + gradients, 3 * layers)
+    across = 2 * gradients if strategy == "hsdp" else 0
+    return Exchange(2 * weights + gradients, 3 * layers, across_bytes=across)
 
 
 def _reduced(dtype: str, computed: str) -> str:
@@ -60,11 +63,17 @@ def ring_seconds(num_bytes: Number, calls: Number, request: PlanRequest, rates: 
     if nodes == 1:
         return within + calls * (c.collective_seconds + c.hop_seconds * data)
     if request.parallelism.strategy == "hsdp":
-        between = 2 * num_bytes / 3 / inside * (nodes - 1) / nodes / (rates.network_bytes * c.link_share)
-        return within + between + calls * (c.collective_seconds + c.hop_seconds * inside)
+        return within + calls * (c.collective_seconds + c.hop_seconds * inside)
     per_node = rates.network_bytes * (request.num_gpus // nodes) * c.link_share
     across = num_bytes * (nodes - 1) / nodes / per_node
     return larger(within, across) + calls * (c.collective_seconds + c.hop_seconds * data)
+
+
+def across_seconds(num_bytes: Number, request: PlanRequest, rates: Rates, c: Constants) -> Number:
+    """Seconds in which each node's devices reduce their shards with those of the other nodes, all at once."""
+    nodes = request.num_nodes
+    per_node = rates.network_bytes * (request.num_gpus // nodes) * c.link_share
+    return num_bytes * (nodes - 1) / nodes / per_node
 
 
 def model_parallel_seconds(
@@ -98,8 +107,3 @@ def model_parallel_seconds(
 
 def _others(size: int) -> float:
     return (size - 1) / size
-
-
-def gathers_each_layer(request: PlanRequest) -> bool:
-    """Whether layers wait for parameters that other devices keep."""
-    return request.parallelism.strategy in (*FULLY_SHARDED, "zero3")

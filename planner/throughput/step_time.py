@@ -15,7 +15,7 @@ from planner.throughput.answer import Part, StepTime
 from planner.throughput.band import speed_band
 from planner.throughput.compiled import step_load
 from planner.throughput.constants import Constants, constants
-from planner.throughput.exchange import Exchange, exchange_of, model_parallel_seconds, ring_seconds
+from planner.throughput.exchange import Exchange, across_seconds, exchange_of, model_parallel_seconds, ring_seconds
 from planner.throughput.load import Load
 from planner.throughput.offload import offload_seconds
 from planner.throughput.optimizer_step import Update, update_of
@@ -180,6 +180,7 @@ def _exchanges(asked: Asked, micro: Number, rates: Rates, c: Constants) -> list[
     rings = "max(compute, exchange) + (1 - overlap) x min - compute"
     if exchange.micro_batch_bytes:
         seconds = ring_seconds(exchange.micro_batch_bytes, exchange.micro_batch_calls, request, rates, c)
+        seconds = seconds + across_seconds(exchange.across_bytes, request, rates, c)
         parts.append(Part("exchange of weights and gradients", times * _exposed(seconds, micro, c), rings, _FITTED))
     if exchange.step_bytes:
         seconds = ring_seconds(exchange.step_bytes, exchange.step_calls, request, rates, c)

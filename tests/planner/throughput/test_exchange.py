@@ -7,7 +7,7 @@ import pytest
 from planner.catalog import find_gpu
 from planner.prepare import prepare
 from planner.throughput.constants import constants
-from planner.throughput.exchange import Exchange, exchange_of, ring_seconds
+from planner.throughput.exchange import Exchange, across_seconds, exchange_of, ring_seconds
 from planner.throughput.rates import rates_of
 from tests.planner.throughput.asks import asked
 
@@ -57,6 +57,15 @@ def test_across_nodes_the_slower_network_is_waited_for() -> None:
     request = asked(num_gpus=32, num_nodes=4, parallelism={"strategy": "fsdp"})
     expected = 8e9 * 3 / 4 / (8 * 25e9 * 0.5)
     assert ring_seconds(8e9, 0, request, RATES, C) == pytest.approx(expected)
+
+
+def test_hybrid_sharding_stays_in_its_node_and_reduces_gradients_between_nodes() -> None:
+    request = asked(num_gpus=16, num_nodes=2, parallelism={"strategy": "hsdp"})
+    stacked, prepared = prepare(request)
+    exchange, params = exchange_of(stacked.request, prepared), prepared.model.architecture.num_params
+    assert (exchange.micro_batch_bytes, exchange.across_bytes) == (3 * 2 * params, 2 * 2 * params)
+    assert ring_seconds(8e9, 0, request, RATES, C) == pytest.approx(8e9 * 7 / 8 / (300e9 * 0.5))
+    assert across_seconds(8e9, request, RATES, C) == pytest.approx(8e9 / 2 / (8 * 25e9 * 0.5))
 
 
 def test_one_device_sends_nothing() -> None:
