@@ -6,7 +6,7 @@ Only what the source states, or documents as its default, is put into the reques
 import re
 from typing import Any
 
-from planner.catalog import find_gpu
+from planner.catalog import find_gpu, find_model
 from planner.catalog.measurements import framework_of
 from planner.catalog.rows.measurement import MeasurementRow
 from planner.errors import RequestError, UnknownGpuError
@@ -50,9 +50,12 @@ _WORD = re.compile(r"[A-Za-z_0-9.]+")
 def request_of(row: MeasurementRow, name_stack: bool = True) -> PlanRequest:
     """The request of a published run; name_stack: say which stack it ran in and what its framework sets besides.
 
-    Raises RequestError where the source leaves open what a request needs, and where a request cannot say it.
+    Raises RequestError where the source leaves open what a request needs, and where a request cannot say it, and
+    UnknownModelError for a model outside the catalogue: what the Hub says would make the figures depend on a network.
     """
-    return parse_request(request_fields_of(row, name_stack))
+    request = parse_request(request_fields_of(row, name_stack))
+    find_model(row.model)
+    return request
 
 
 def request_fields_of(row: MeasurementRow, name_stack: bool = True) -> dict[str, Any]:

@@ -6,6 +6,7 @@ but where it is asked for.
 
 from typing import Any, get_args
 
+from planner.catalog import find_model
 from planner.catalog.rows.speed import SpeedRow
 from planner.errors import RequestError
 from planner.evidence.request import target_modules
@@ -32,7 +33,7 @@ _PER_NODE = 8
 def speed_request_of(row: SpeedRow, name_stack: bool = False) -> PlanRequest:
     """The request of a published speed; name_stack: say which stack it ran in, where one of ours does the same.
 
-    Raises RequestError where the source leaves open what a request needs, and where a request cannot say it.
+    Raises RequestError and UnknownModelError as request_of does.
     """
     if not (row.per_device_train_batch_size and row.max_length and row.tokens_per_second and row.gpu):
         raise RequestError("the source states no batch, length, card or speed")
@@ -60,7 +61,9 @@ def speed_request_of(row: SpeedRow, name_stack: bool = False) -> PlanRequest:
     said = {"optim": row.optim} if row.optim else {}
     if name_stack and row.stack:
         said["stack"] = row.stack
-    return parse_request(fields | said | _adapters(row) | _quantization(row))
+    request = parse_request(fields | said | _adapters(row) | _quantization(row))
+    find_model(row.model)
+    return request
 
 
 def _adapters(row: SpeedRow) -> dict[str, Any]:

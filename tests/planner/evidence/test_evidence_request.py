@@ -6,7 +6,7 @@ import pytest
 
 from planner.catalog.measurements import list_runs
 from planner.catalog.rows.measurement import MeasurementRow
-from planner.errors import RequestError
+from planner.errors import RequestError, UnknownModelError
 from planner.evidence.request import request_fields_of, request_of, target_modules
 
 ROW: dict[str, Any] = {
@@ -160,3 +160,10 @@ def test_a_framework_brings_its_stack_and_its_own_settings() -> None:
     assert asked["baseline-peft-bnb"]["quantization"]["upcast_unquantized"] is True
     assert asked["baseline-peft-bnb"]["stack"].startswith("transformers@4.4")
     assert "stack" not in request_fields_of(quantized["accelerated-peft-bnb"], name_stack=False)
+
+
+def test_only_the_catalogue_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("planner.hub.find_on_hub", lambda name: pytest.fail(f"the Hub was asked for {name}"))
+    with pytest.raises(UnknownModelError, match="Qwen-VL"):
+        request_of(MeasurementRow(**(ROW | {"model": "Qwen/Qwen-VL"})), name_stack=False)
