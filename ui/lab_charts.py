@@ -12,7 +12,7 @@ _HEIGHT, _ERRORS_HEIGHT = 300, 220
 def levels_figure(lesson: Lesson) -> go.Figure:
     """The block's weights over its constant, and the levels that each type has for them."""
     constant = float(lesson.shown["nf4"].absmax[0]) or 1.0
-    traces = [_dots("weights", [float(w) / constant for w in lesson.weights], "circle", 6, 0.5)]
+    traces = [_dots("weights", [float(w) / constant for w in lesson.weights], "circle", 6, 0.8)]
     traces += [_dots(name, [float(v) for v in levels(name)], "line-ns", 18, 1) for name in TYPES]
     layout = stacked_layout(_HEIGHT) | {
         "xaxis": {

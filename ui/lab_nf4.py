@@ -4,7 +4,7 @@ import streamlit as st
 
 from planner.labs.lesson import KINDS, NUM_BLOCKS, Lesson, lesson
 from planner.memory.quantized import BLOCK_4BIT, constants_bytes, packed_bytes
-from planner.units import format_gib
+from planner.units import MIB
 from ui import charts, lab_charts
 from ui.widgets import URL
 
@@ -64,7 +64,7 @@ def _bytes() -> None:
         for name, size in rows.items():
             st.metric(
                 name.capitalize(),
-                format_gib(size),
+                f"{size / MIB:.3f} MiB",
                 f"{8 * size / count:.3f} bits a weight",
                 delta_color="off",
                 delta_arrow="off",
