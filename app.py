@@ -48,7 +48,7 @@ st.navigation(
             "ui/pages/labs.py",
             title="Labs",
             icon=":material/science:",
-            help="NF4 by hand, and where the peak of a training step falls.",
+            help="NF4 by hand, low rank by hand, and where the peak of a training step falls.",
         ),
         st.Page(
             "ui/pages/drills.py",

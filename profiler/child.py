@@ -120,6 +120,17 @@ def run_profile(task: Task, say: Say) -> Answer:
     return _answer(task, request, profile(request, read_settings(task.get("settings", {})), say))
 
 
+def run_low_rank(task: Task, say: Say) -> Answer:
+    """The laboratory of low rank: a small model trained in three ways on the task's texts."""
+    say(0, 1, "importing torch, transformers, peft and bitsandbytes", None)
+    import torch
+
+    from profiler.labs.low_rank import low_rank
+
+    torch.set_num_threads(1)  # so small a model waits for its threads more than it gains from them
+    return low_rank(task, say) | {"versions": versions()}
+
+
 def _answer(task: Task, request: PlanRequest, figures: Answer) -> Answer:
     """Figures under the contract's names, with the level and the versions of the code that was run."""
     live = {f"{category}_bytes": size for category, size in figures["live_bytes"].items() if category != "weights"}
@@ -144,6 +155,7 @@ LEVELS: dict[str, Callable[[Task, Say], Answer]] = {
     "fit": run_fit,
     "profile": run_profile,
     "devices": run_devices,
+    "low rank": run_low_rank,
 }
 
 

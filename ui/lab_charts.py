@@ -1,5 +1,8 @@
 """The laboratories' pictures: pure functions to Plotly figures."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import plotly.graph_objects as go
 
 from planner.labs.lesson import Lesson
@@ -67,3 +70,35 @@ def errors_alt(lesson: Lesson) -> str:
     """The errors' takeaway."""
     said = ", ".join(f"{one.name} {one.rms:.2%}" for one in lesson.errors)
     return f"Bars of the root mean square error as a share of the weights' own: {said}."
+
+
+_WAYS = {"full": ("solid", "circle"), "lora": ("dash", "square"), "qlora": ("dot", "diamond")}
+
+
+def losses_figure(ways: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """The loss after so many steps, a line a way of training."""
+    traces = [_line(way, *_WAYS[way["method"]]) for way in ways]
+    layout = stacked_layout(_HEIGHT) | {
+        "xaxis": {"title": {"text": "steps"}, "fixedrange": True, "nticks": 8},
+        "yaxis": {"title": {"text": "loss a character"}, "fixedrange": True, "nticks": 6},
+    }
+    return go.Figure({"data": traces, "layout": layout})
+
+
+def _line(way: Mapping[str, Any], dash: str, symbol: str) -> Spec:
+    return {
+        "type": "scatter",
+        "name": way["method"],
+        "x": list(way["steps"]),
+        "y": list(way["losses"]),
+        "mode": "lines+markers",
+        "line": {"dash": dash},
+        "marker": {"symbol": symbol, "size": 6},
+        "hovertemplate": f"{way['method']}, step %{{x}}: %{{y:.3f}}<extra></extra>",
+    }
+
+
+def losses_alt(ways: Sequence[Mapping[str, Any]]) -> str:
+    """The curves' takeaway."""
+    said = ", ".join(f"{way['method']} from {way['losses'][0]:.3f} to {way['losses'][-1]:.3f}" for way in ways)
+    return f"Lines of the measured loss over the steps: {said}."

@@ -4,13 +4,13 @@ Nothing here imports streamlit: the server keeps one Runner for all its visitors
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
-from planner.child import Progress
+from planner.child import Progress, check_packages, run_child
 from planner.errors import PlannerError
 from planner.runs.keep import keep
 from planner.runs.record import Record
@@ -25,6 +25,7 @@ class Run:
     what: str
     progress: Progress | None = None
     record: Record | None = None
+    answer: dict[str, Any] | None = None
     error: str | None = None
     said: list[str] = field(default_factory=list)
     stop: Event = field(default_factory=Event)
@@ -58,6 +59,10 @@ class Runner:
         """Start the trace of a record's request; False where another run is under way."""
         return self._start(f"trace of {record['model']}", lambda run: self._trace(run, record))
 
+    def experiment(self, what: str, task: Mapping[str, Any]) -> bool:
+        """Start a laboratory's task in the child; False where another run is under way."""
+        return self._start(what, lambda run: self._experiment(run, task))
+
     def stop(self) -> None:
         """Ask the run to end; asking again changes nothing."""
         if self.last is not None:
@@ -74,6 +79,12 @@ class Runner:
     def _measure(self, run: Run, request: PlanRequest, options: Options) -> None:
         run.record = profile_here(request, options, _listener(run))
         run.said += keep(run.record)
+
+    @staticmethod
+    def _experiment(run: Run, task: Mapping[str, Any]) -> None:
+        check_packages("a laboratory")
+        listener = _listener(run)
+        run.answer = run_child(task, listener.on_progress, should_stop=listener.should_stop)
 
     def _trace(self, run: Run, record: Record) -> None:
         self.traces[record["run"]] = trace_here(record, _listener(run))

@@ -73,3 +73,11 @@ def read_config_file(name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise CatalogError(f"data/models/configs/{name} cannot be read ({error}): install the product again") from None
     return config
+
+
+def read_text_file(name: str) -> str:
+    """A plain text of data/."""
+    try:
+        return (DATA_DIR / name).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise CatalogError(f"data/{name} cannot be read ({error}): install the product again") from None
