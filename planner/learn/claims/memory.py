@@ -165,6 +165,7 @@ def double_quantization(row: ClaimRow) -> Checked:
     checked.facts.cite(paper_bits="qlora-double-quant")
     bits = find_reference("qlora-double-quant").value
     assert bits is not None
+    checked.facts.put("parameters", int(row.model_b * 10**9), "count", "the claim's own size")
     checked.facts.put("nominal", row.model_b * bits / 8, "quoted_gb", "parameters x the paper's bits / bits a byte")
     checked.sources = ("qlora-double-quant",)
     return checked

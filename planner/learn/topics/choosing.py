@@ -20,7 +20,7 @@ def declare(case: Case) -> tuple[Facts, Mapping[str, Grid]]:
     put_question(facts, case)
     cases = {method: case if request.method == method else case.changed(method=method) for method in METHODS}
     for method, variant in cases.items():
-        facts.put(f"M_{method}", variant.plan.device_bytes, "bytes", f"plan ({method}): device_bytes")
+        facts.put(f"M_{method}", variant.plan.needed_bytes, "bytes", f"plan ({method}): needed_bytes")
     facts.flag(has_card=request.gpu)
     if request.gpu is not None:
         card = find_gpu(request.gpu)
@@ -30,7 +30,9 @@ def declare(case: Case) -> tuple[Facts, Mapping[str, Grid]]:
     words = "with checkpointing" if request.gradient_checkpointing else "without checkpointing"
     facts.put("checkpointing_words", words, "text", "request: gradient_checkpointing")
     facts.put("adapter", cases["lora"].plan.adapter_bytes, "bytes", "plan (lora): adapter_bytes")
-    facts.take(case.label, case.plan, "bytes", low="low_bytes", high="high_bytes")
+    low, high = case.plan.needed_band
+    facts.put("low", low, "bytes", f"{case.label}, its band: low")
+    facts.put("high", high, "bytes", f"{case.label}, its band: high")
     return facts, {"methods": _methods(facts, cases), "published": published(facts, *_PUBLISHED)}
 
 
@@ -41,12 +43,12 @@ def _methods(facts: Facts, cases: Mapping[Method, Case]) -> Grid:
         plan, origin = case.plan, f"plan ({method})"
         cells = [
             cell(facts, f"{method}_trained", plan.trainable_params, "count", origin),
-            cell(facts, f"{method}_gib", gib(plan.device_bytes), "gib", origin),
+            cell(facts, f"{method}_gib", gib(plan.needed_bytes), "gib", origin),
             cell(facts, f"{method}_file", plan.adapter_bytes, "bytes", origin),
         ]
         if with_card:
             batch = largest_batch(case.request)
             cells += [str(plan.verdict), cell(facts, f"{method}_batch", batch or 0, "count", "largest batch that fits")]
         rows.append((METHOD_NAMES[method], *cells))
-    columns = ("method", "trained", "device GiB", "saved file", *(("verdict", "largest batch") if with_card else ()))
+    columns = ("method", "trained", "needs GiB", "saved file", *(("verdict", "largest batch") if with_card else ()))
     return Grid(columns, tuple(rows), (1, 2, 3, 5) if with_card else (1, 2, 3))

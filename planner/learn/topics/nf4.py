@@ -37,6 +37,9 @@ def declare(case: Case) -> tuple[Facts, Mapping[str, Grid]]:
     facts.take(case.label, case.plan, "bytes", weights="weights_bytes")
     facts.put("rest", case.plan.weights_bytes - held - constants, "bytes", f"{case.label}: other weights")
     facts.put("kept_dtype", case.prepared.setup.kept_dtype, "text", "plan: dtype of what stays")
+    experts = sum(i.elements for i in case.items if i.role == "other" and ".experts." in i.name)
+    facts.flag(has_experts=experts)
+    facts.put("experts", experts, "count", "architecture: stacks of experts")
     facts.cite(paper_bits="qlora-double-quant")
     return facts, {"weights": _weights(facts, case)}
 

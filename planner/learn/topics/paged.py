@@ -23,7 +23,7 @@ def declare(case: Case) -> tuple[Facts, Mapping[str, Grid]]:
     paged = case.changed(optim=optim)
     put_question(facts, paged)
     facts.take("request", paged.request, "text", optim="optim")
-    facts.take("plan (paged)", paged.plan, "bytes", M_device="device_bytes", host="host_bytes")
+    facts.take("plan (paged)", paged.plan, "bytes", M_device="needed_bytes", host="host_bytes")
     states = paged.prepared.static.states
     facts.put("O", states.total, "bytes", "plan (paged): optimizer states")
     facts.put("O_paged", states.paged, "bytes", "plan (paged): paged states")
@@ -40,8 +40,8 @@ def _methods(facts: Facts, paged: Case) -> Grid:
     for method in METHODS:
         variant = paged.changed(method=method)
         states = variant.prepared.static.states
-        values = (states.total, states.paged, variant.plan.device_bytes)
+        values = (states.total, states.paged, variant.plan.needed_bytes)
         origin = f"plan ({method}, paged)"
         cells = (cell(facts, f"{method}_{i}", gib(value), "gib", origin) for i, value in enumerate(values))
         rows.append((METHOD_NAMES[method], *cells))
-    return Grid(("method", "states GiB", "can leave GiB", "device GiB"), tuple(rows), (1, 2, 3))
+    return Grid(("method", "states GiB", "can leave GiB", "needs GiB"), tuple(rows), (1, 2, 3))

@@ -18,7 +18,7 @@ _RECIPES: dict[str, dict[str, Any]] = {
     "bf16 weights and states": {"dtype": "bfloat16", "mixed_precision": "no", "optim": "adamw_torch_fused"},
     "fp32 weights, bf16 autocast": {"dtype": "float32", "mixed_precision": "bf16", "optim": "adamw_torch_fused"},
     "bf16 weights, 8-bit AdamW": {"dtype": "bfloat16", "mixed_precision": "no", "optim": "adamw_8bit"},
-    "bf16 weights, AdamW by lists": {"dtype": "bfloat16", "mixed_precision": "no", "optim": "adamw_torch"},
+    "bf16 weights, foreach AdamW": {"dtype": "bfloat16", "mixed_precision": "no", "optim": "adamw_torch"},
     "bf16 weights, Adafactor": {"dtype": "bfloat16", "mixed_precision": "no", "optim": "adafactor"},
     "bf16 weights, SGD": {"dtype": "bfloat16", "mixed_precision": "no", "optim": "sgd"},
 }

@@ -16,6 +16,10 @@ NAMES = re.compile(
     r"|(?:paged_)?adamw_(?:bnb_)?\d+bit|ZeRO-[123]|zero[123]|FSDP[12]|A100|H100|IA3|L2|GSM8K|GPT-3|T5"
     r"|flash_attention_2|(?:bitsandbytes|peft|torch|transformers) \d+\.\d+)\b|\(IA\)\^3|LLM\.int8|\u211d"
 )
+#: Numbers can be typed as words too.
+NUMBER_WORDS = re.compile(
+    r"\b(?:four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen|twenty|hundred|thousand|million|billion)\b", re.I
+)
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 MODELS = (
     "meta-llama/Llama-3.1-8B",
