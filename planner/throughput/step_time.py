@@ -3,6 +3,7 @@
 Everything is arithmetic on numbers or arrays: batch and length may be arrays, and so may a card's rates.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from planner.memory.dims import Number, larger
@@ -112,7 +113,7 @@ def _parts(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
     """All parts of a step; a micro-batch's as often as there are micro-batches."""
     request, times = asked.request, asked.request.gradient_accumulation_steps
     stages = request.parallelism.pipeline_parallel_size
-    parts = [_kind_part(asked, kind, rates, c) for kind in asked.load.kinds]
+    parts = _kernels(asked, rates, c)
     calls = asked.load.calls
     on_card = sum(part.seconds for part in parts) / times + calls * c.kernel_seconds
     micro = larger(on_card, calls * c.launch_seconds + asked.handled * c.deepspeed_seconds)
@@ -129,14 +130,47 @@ def _parts(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
     ]
 
 
-def _kind_part(asked: Asked, kind: str, rates: Rates, c: Constants) -> Part:
-    request, one = asked.request, asked.load.kinds[kind]
-    seconds: Number = one.bytes / (rates.memory_bytes * _bytes_share(asked, kind, c))
+#: What kernels ask of a card: bytes over the share of bandwidth that they reach, and operations by their rate.
+Demand = tuple[Number, dict[str, Number]]
+
+
+def _kernels(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
+    """A part a kind of kernel; over arrays one for all, since what they ask sums up before it meets a million cards."""
+    demands = {_NAMES[kind]: _demand(asked, kind, c) for kind in asked.load.kinds}
+    if not isinstance(rates.memory_bytes, float):
+        demands = {"kernels": _together(demands.values())}
+    times = asked.request.gradient_accumulation_steps
+    formula = "operations / rate + bytes / bandwidth"
+    return [Part(name, times * _seconds(demand, rates), formula, _ROOFLINE) for name, demand in demands.items()]
+
+
+def _demand(asked: Asked, kind: str, c: Constants) -> Demand:
+    one, triton = asked.load.kinds[kind], asked.prepared.model.architecture.model_type == "mpt"
+    operations: dict[str, Number] = {}
     for dtype, flops in one.flops.items():
-        asked_for = flops.done + c.half_side * flops.over_sides + c.half_depth * flops.over_depth
-        seconds = seconds + asked_for / _rate(asked, kind, dtype, rates, c)
-    formula = "operations / rate + bytes / bandwidth" if one.flops else "bytes / bandwidth"
-    return Part(_NAMES[kind], request.gradient_accumulation_steps * seconds, formula, _ROOFLINE)
+        started = flops.done + c.half_side * flops.over_sides + c.half_depth * flops.over_depth
+        if kind == "attention":
+            operations[f"attention_{dtype}_flops"] = started / (c.triton_attention_share if triton else 1)
+        else:
+            operations[f"{dtype}_flops"] = started
+    return one.bytes / _bytes_share(asked, kind, c), operations
+
+
+def _together(demands: Iterable[Demand]) -> Demand:
+    num_bytes: Number = 0
+    operations: dict[str, Number] = {}
+    for own_bytes, own in demands:
+        num_bytes = num_bytes + own_bytes
+        operations |= {name: operations.get(name, 0) + number for name, number in own.items()}
+    return num_bytes, operations
+
+
+def _seconds(demand: Demand, rates: Rates) -> Number:
+    num_bytes, operations = demand
+    seconds: Number = num_bytes / rates.memory_bytes
+    for name, number in operations.items():
+        seconds = seconds + number / getattr(rates, name)
+    return seconds
 
 
 def _bytes_share(asked: Asked, kind: str, c: Constants) -> float:
@@ -152,14 +186,6 @@ def _traffic_share(asked: Asked, c: Constants) -> float:
     if not asked.request.names_stack:
         return c.traffic_share
     return c.fused_traffic_share if asked.prepared.setup.fused_kernels else c.plain_traffic_share
-
-
-def _rate(asked: Asked, kind: str, dtype: str, rates: Rates, c: Constants) -> Number:
-    """Operations a second of a kind's kernels."""
-    if kind != "attention":
-        return getattr(rates, f"{dtype}_flops")
-    in_triton = asked.prepared.model.architecture.model_type == "mpt"
-    return getattr(rates, f"attention_{dtype}_flops") * (c.triton_attention_share if in_triton else 1)
 
 
 def _handled(request: PlanRequest, prepared: Prepared) -> int:
