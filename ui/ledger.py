@@ -20,6 +20,9 @@ _MOST_DERIVED = 3
 @st.fragment
 def breakdown(plan: Plan) -> None:
     """The bar of the parts against the card's line; a chosen part is derived below."""
+    # Plotly looks into a pandas that another visitor's thread is still importing, and fails: wait until it is whole.
+    import pandas  # noqa: F401
+
     st.subheader("Where the memory goes", anchor=False)
     st.caption(
         "What is on the card at the peak of a step (estimated), with the 90% band on the whole. "
