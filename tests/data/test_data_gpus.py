@@ -157,3 +157,22 @@ def test_cards_without_bf16_have_none(gpus: list[GpuRow]) -> None:
     for gpu in gpus:
         if gpu.architecture in ("Pascal", "Volta", "Turing"):
             assert gpu.bf16_dense_tflops is None, gpu.key
+
+
+def test_links_are_one_way_and_say_how_they_were_derived(gpus: list[GpuRow]) -> None:
+    for gpu in gpus:
+        if gpu.peer_gb_s is None:
+            assert not gpu.link_source, gpu.key
+            continue
+        assert gpu.link_source, gpu.key
+        assert gpu.peer_gb_s >= (gpu.host_gb_s or 0), gpu.key
+        assert (gpu.host_gb_s or 0) <= 63.1, f"{gpu.key}: PCIe 5.0 x16 has 63 GB/s one way"
+        assert gpu.network_gb_s is None or gpu.network_gb_s <= gpu.peer_gb_s, gpu.key
+
+
+def test_no_measured_product_beats_the_dense_rate(gpus: list[GpuRow]) -> None:
+    for gpu in gpus:
+        if gpu.bf16_achieved_tflops is not None:
+            assert gpu.bf16_dense_tflops is not None, gpu.key
+            assert 0.5 < gpu.bf16_achieved_tflops / gpu.bf16_dense_tflops <= 1, gpu.key
+            assert "achieved:" in gpu.link_source, gpu.key
