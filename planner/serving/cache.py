@@ -11,14 +11,14 @@ from planner.errors import RequestError
 from planner.serving.request import ServeRequest
 from planner.units import ITEMSIZE
 
-#: Tokens of a block of vLLM's cache on CUDA (vllm config/cache.py DEFAULT_BLOCK_SIZE).
+#: Tokens of a block of vLLM's cache on CUDA (vLLM config/cache.py DEFAULT_BLOCK_SIZE, commit 002f10e0cf).
 VLLM_BLOCK = 16
 #: Elements that share a scale and a zero, and tokens that stay in full precision until they are quantized together
 #: (transformers 5.23 cache_utils.py QuantizedLayer: q_group_size, residual_length).
 GROUP, RESIDUAL = 64, 128
 
 _TRANSFORMERS = "transformers 5.23 cache_utils.py"
-_VLLM = "vLLM v1/kv_cache_interface.py (main of 2026)"
+_VLLM = "vLLM v1/kv_cache_interface.py at commit 001cabc1be"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class ServeRequest(_Frozen):
     @model_validator(mode="after")
     def _known_cache(self) -> "ServeRequest":
         if self.engine == "vllm" and self.kv_cache_dtype == "int4":
-            raise ValueError("kv_cache_dtype: vLLM keeps no int4 cache: use fp8 or int8, or engine transformers")
+            raise ValueError("kv_cache_dtype: int4 of vLLM is not modelled: use fp8 or int8, or engine transformers")
         return self
 
     @property

@@ -80,7 +80,7 @@ def test_a_refusal_is_one_line(open_serve: Visit, changes: dict[str, str], said:
     [
         ({"model": "/etc/passwd"}, "opens no files"),
         ({"lora_r": 0}, "greater than or equal to 1"),
-        ({"base": "GPTQ, 4 bits", "kv_cache_dtype": "int4", "engine": "vllm"}, "vLLM keeps no int4 cache"),
+        ({"base": "GPTQ, 4 bits", "kv_cache_dtype": "int4", "engine": "vllm"}, "int4 of vLLM is not modelled"),
     ],
 )
 def test_inputs_that_break_a_rule(changes: dict[str, Any], said: str) -> None:

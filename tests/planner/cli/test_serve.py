@@ -112,7 +112,7 @@ def test_exit_codes(args: tuple[str, ...], code: int) -> None:
         (("llama-3.1-8b", "--adapters", "3x8:nothing"), "matches no linear layer"),
         (("llama-3.1-8b", "--max-num-seqs", "0"), "max_num_seqs"),
         (("llama-3.1-8b", "--engine", "sglang"), "engine"),
-        (("llama-3.1-8b", "--engine", "vllm", "--kv-cache-dtype", "int4"), "vLLM keeps no int4 cache"),
+        (("llama-3.1-8b", "--engine", "vllm", "--kv-cache-dtype", "int4"), "int4 of vLLM is not modelled"),
         (("gemma-2-9b", "--kv-cache-dtype", "int4"), "transformers quantizes no cache of a model with sliding"),
         (("llama-3.1-8b", "--load-in-4bit", "--load-in-8bit"), "name one of the two"),
         (("llama-3.1-8b", "--gpu", "voodoo"), "voodoo"),
