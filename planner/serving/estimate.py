@@ -145,8 +145,8 @@ def _notes(request: ServeRequest, held: Held) -> list[str]:
     notes, architecture = [], held.architecture
     if request.engine == "vllm":
         notes.append(
-            "vLLM takes a share of the card at its start, gpu_memory_utilization (0.92 by default), and fills what weights "
-            "leave of it with cache: this is what the sequences need of it"
+            "vLLM takes a share of the card at its start, gpu_memory_utilization (0.92 by default), and fills what "
+            "weights leave of it with cache: this is what the sequences need of it"
         )
         if any(not state.per_token for state in held.states):
             notes.append("recurrent states are taken in float32; vLLM's mamba_ssm_cache_dtype can make them smaller")
