@@ -3,6 +3,7 @@
 from typing import Any
 
 from planner.catalog.references import find_reference
+from planner.errors import RequestError
 from planner.learn.blocks import Grid
 from planner.learn.cases import Case
 from planner.learn.facts import Facts
@@ -32,6 +33,18 @@ def put_question(facts: Facts, case: Case, has_batch: bool = True) -> None:
     flag = " --gradient-checkpointing" if request.gradient_checkpointing else ""
     facts.put("checkpointing_flag", flag, "text", "request: gradient_checkpointing")
     facts.flag(checkpointing=request.gradient_checkpointing)
+
+
+def quantized_of(case: Case) -> list[Item]:
+    """The weights that are kept in 4 bits.
+
+    Raises RequestError for a model whose linears bitsandbytes passes by.
+    """
+    items = [item for item in case.items if item.role == "linear_4bit"]
+    if not items:
+        kind = case.architecture.model_type
+        raise RequestError(f"model: bitsandbytes quantizes no linear layer of this {kind} model: take another", "model")
+    return items
 
 
 def cell(facts: Facts, name: str, value: Any, unit: str, origin: str) -> str:

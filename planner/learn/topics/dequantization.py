@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from planner.learn.blocks import Grid
 from planner.learn.cases import Case
 from planner.learn.facts import Facts
-from planner.learn.topics.common import put_question
+from planner.learn.topics.common import put_question, quantized_of
 from planner.memory.quantized import constants_bytes
 from planner.units import ITEMSIZE
 
@@ -15,10 +15,13 @@ _CODE_BYTES = 0.5
 
 
 def declare(case: Case) -> tuple[Facts, Mapping[str, Grid]]:
-    """The facts and tables of the topic."""
+    """The facts and tables of the topic.
+
+    Raises RequestError where nothing is quantized.
+    """
     facts, setup = Facts(), case.prepared.setup
     put_question(facts, case)
-    quantized = [i for i in case.items if i.role == "linear_4bit"]
+    quantized = quantized_of(case)
     quantization = case.request.quantization_settings
     assert quantization is not None
     largest = max(quantized, key=lambda item: item.numel)
@@ -36,7 +39,7 @@ def declare(case: Case) -> tuple[Facts, Mapping[str, Grid]]:
 def put_passes(facts: Facts, case: Case) -> None:
     """How often a micro-batch dequantizes, how many weights, and their bytes."""
     setup = case.prepared.setup
-    quantized = [i for i in case.items if i.role == "linear_4bit"]
+    quantized = quantized_of(case)
     facts.put("compute_dtype", setup.compute_dtype, "text", "request: bnb_4bit_compute_dtype")
     facts.put("b_compute", ITEMSIZE[setup.compute_dtype], "count", "request: bnb_4bit_compute_dtype")
     facts.put("b_code", _CODE_BYTES, "plain", "bitsandbytes: two codes a byte")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from planner.learn.blocks import Grid
 from planner.learn.cases import Case
 from planner.learn.facts import Facts
-from planner.learn.topics.common import cell, put_question
+from planner.learn.topics.common import cell, put_question, quantized_of
 from planner.memory.inventory import Item
 from planner.memory.quantized import BLOCK_4BIT, BLOCK_NESTED, CODE_4BIT, constants_bytes, packed_bytes
 from planner.units import ITEMSIZE, gib
@@ -16,10 +16,13 @@ _LAYOUT = "bitsandbytes 0.50: QuantState"
 
 
 def declare(case: Case) -> tuple[Facts, Mapping[str, Grid]]:
-    """The facts and tables of the topic."""
+    """The facts and tables of the topic.
+
+    Raises RequestError where nothing is quantized.
+    """
     facts = Facts()
     put_question(facts, case)
-    quantized = [i for i in case.items if i.role == "linear_4bit"]
+    quantized = quantized_of(case)
     quantization = case.request.quantization_settings
     assert quantization is not None
     _put_layout(facts, quantization.bnb_4bit_use_double_quant)

@@ -143,6 +143,12 @@ def test_an_unknown_topic_is_told_the_known_ones() -> None:
         walk_through("loar", parse_request({"model": "gpt2", "method": "lora"}))
 
 
+@pytest.mark.parametrize("topic", ["nf4", "dequantization", "qlora-speed"])
+def test_a_model_that_is_not_quantized_is_refused_in_one_line(topic: str) -> None:
+    with pytest.raises(RequestError, match="quantizes no linear layer of this falcon model"):
+        walk_through(topic, parse_request({"model": "tiiuae/falcon-7b", "method": "qlora"}))
+
+
 # -- formulas against the ledger -------------------------------------------------------------------------------------
 
 
