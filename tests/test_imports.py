@@ -18,6 +18,7 @@ LAYERS = (
         "optimizers",
         "parallelism",
         "switches",
+        "identity",
         "dataset",
         "pricing",
         "method_settings",

@@ -1,9 +1,11 @@
 """Symbols and their values: what the letters in a formula stand for in one model, method and batch."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from planner.architecture.blocks import Architecture, Block, Linear, Moe, Tensor
+from planner.identity import Same
 from planner.memory.live import Monomial
 from planner.memory.reach import executed_blocks, reads_text
 from planner.memory.structure import BlockShape, Roles
@@ -15,15 +17,31 @@ Dims = dict[str, Number]
 
 def model_dims(architecture: Architecture, batch: Number, length: Number, rank: int) -> Dims:
     """Symbols that every part knows: B, S, hidden, vocab, r, and the rotary tables'."""
+    tokens = batch * length
+    return _widths(Same(architecture)) | {
+        "B": batch,
+        "S": length,
+        "r": rank,
+        "S_and_sink": length + 1,
+        "tokens": tokens,
+        "chunk": at_most(tokens, batch * CHUNK_TOKENS),
+        "eighth_tokens": -(-tokens // 8),
+        "liger_tokens": liger_tokens(tokens, architecture.vocab_size, architecture.hidden_size),
+        "loss_tokens": batch * (length - 1),
+        "tile_tokens": at_most(batch * (length - 1), TILE_TOKENS),
+    }
+
+
+@lru_cache(maxsize=1024)
+def _widths(its_architecture: Same[Architecture]) -> Dims:
+    """Those that depend on neither batch nor length nor rank."""
+    architecture = its_architecture.of
     found = [b.attention for b in executed_blocks(architecture) if b.attention is not None]
     attention = next((a for a in found if a.rotary_dim), found[0] if found else None)
     rotary = attention.rotary_dim if attention else 0
     return {
-        "B": batch,
-        "S": length,
         "hidden": architecture.hidden_size,
         "vocab": architecture.vocab_size,
-        "r": rank,
         "rotary_dim": rotary,
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
@@ -31,18 +49,11 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "embed_width": architecture.head.in_features if architecture.head else 0,
         "heads": attention.num_heads if attention else 0,
         "head_dim": attention.head_dim if attention else 0,
-        "S_and_sink": length + 1,
         "full_rotary_dim": rotary_width(architecture, sliding=False),
         "sliding_rotary_dim": rotary_width(architecture, sliding=True),
         "positions": next((t.shape[0] for t in architecture.tensors if t.role == "position"), 0),
         "max_length": config_length(architecture),
         "types": next((t.shape[0] for t in architecture.tensors if "token_type" in t.name), 0),
-        "tokens": batch * length,
-        "chunk": at_most(batch * length, batch * CHUNK_TOKENS),
-        "eighth_tokens": -(-batch * length // 8),
-        "liger_tokens": liger_tokens(batch * length, architecture.vocab_size, architecture.hidden_size),
-        "loss_tokens": batch * (length - 1),
-        "tile_tokens": at_most(batch * (length - 1), TILE_TOKENS),
         "tile_columns": min(architecture.vocab_size, TILE_COLUMNS),
         **{f"{linear.leaf}.in": linear.in_features for linear in linears_beside(architecture)},
         **{f"{linear.leaf}.out": linear.out_features for linear in linears_beside(architecture)},
@@ -247,9 +258,15 @@ def value(monomial: Monomial, dims: Dims) -> Number:
     Where devices share a sequence (`sequence_split`), each has its part of what is as wide as the hidden states.
     """
     product: Number = 1
-    for symbol in monomial:
-        if symbol not in DIVISORS:
+    if DIVISORS.keys().isdisjoint(monomial):
+        for symbol in monomial:
             product = product * dims[symbol]
+        if "sequence_split" not in dims:
+            return product
+    else:
+        for symbol in monomial:
+            if symbol not in DIVISORS:
+                product = product * dims[symbol]
     if "sequence_split" in dims and "hidden" in monomial and "S" in monomial:
         product = -(-product // dims["sequence_split"])
     for symbol in monomial:

@@ -7,7 +7,7 @@ Left out: what has no graph and is small beside it (masks, positions, dropout's 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from planner.memory.graph import Value
@@ -49,9 +49,9 @@ class Kernel:
     again: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Noted:
-    """The kernels of one part of a tape."""
+    """The kernels of one part of a tape; equal to itself alone, so that what follows from it is kept by it."""
 
     notes: tuple[Note, ...] = ()
 
@@ -94,19 +94,21 @@ def _kernel(note: Note, count: dict[str, int]) -> Kernel:
     return Kernel(kind, phase, dtype, tuple(flops.items()), tuple(num_bytes.items()), sizes, skips, count[""], again)
 
 
+@lru_cache(maxsize=2**14)
 def _product(product: Product) -> tuple[Monomial, int]:
     """2 x m x n x k of each."""
     monomial, factor = product_of(tuple(part for side in product for part in side))
     return monomial, 2 * factor
 
 
+@lru_cache(maxsize=2**14)
 def product_of(shape: Shape) -> tuple[Monomial, int]:
     """The product of a shape's sizes: its symbols, and the numbers among them."""
     factor = 1
     for part in shape:
         if isinstance(part, int):
             factor *= part
-    return tuple(sorted(part for part in shape if isinstance(part, str))), factor
+    return tuple(sorted([part for part in shape if isinstance(part, str)])), factor
 
 
 def _add(total: dict[Monomial, int], monomial: Monomial, number: int) -> None:

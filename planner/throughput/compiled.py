@@ -7,9 +7,11 @@ left is a dozen products with one coefficient for each sum. Equal to load_of(ste
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
+from planner.identity import Same
 from planner.memory.dims import DIVISORS, Dims, Number, at_most, value
-from planner.memory.kernels import Kernel, Polynomial
+from planner.memory.kernels import Kernel, Noted, Polynomial
 from planner.memory.layout import Laid, Layout, layer_dims, whole_dims
 from planner.memory.live import Monomial
 from planner.memory.work import step_work
@@ -20,17 +22,18 @@ from planner.throughput.load import COUNTED, Load, load_of
 #: Batches and lengths at which symbols are looked at: those that differ depend on them.
 _PROBES = ((2, 515), (3, 1030), (7, 4123))
 
-#: What a coefficient is added to: kind, dtype and one of the fields of Operations, or kind, "" and "bytes" or "calls".
+#: What a number is added to: kind, dtype and one of the fields of Operations, or kind, "" and "bytes" or "calls".
 Slot = tuple[str, str, str]
-Sums = dict[Monomial, dict[Slot, float]]
+#: Numbers to add, in order: a product of symbols by its place, the coefficient, whether what is masked is left out.
+Added = tuple[tuple[int, float, bool], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One kind of layer, or the model around them: coefficients by product of symbols; laid None: around."""
+    """One kind of layer, or the model around them: products of symbols, and what is added up of them."""
 
-    laid: Laid | None
-    terms: tuple[tuple[Monomial, tuple[tuple[Slot, float], ...]], ...]
+    monomials: tuple[Monomial, ...]
+    sums: tuple[tuple[Slot, Added], ...]
 
 
 def step_load(prepared: Prepared, request: PlanRequest, batch: Number, length: Number) -> Load:
@@ -42,8 +45,8 @@ def step_load(prepared: Prepared, request: PlanRequest, batch: Number, length: N
     dims = whole_dims(request, architecture, _wide(batch), _wide(length))
     dims["weight_bits"] = storage.bits if storage is not None else 0
     load = Load()
-    for part in _compiled(_Same(layout, prepared)):
-        _add(load, part, dims if part.laid is None else layer_dims(request, part.laid, dims, _wide(length)))
+    for laid, part in _compiled(Same(layout), Same(prepared)):
+        _add(load, part, dims if laid is None else layer_dims(request, laid, dims, _wide(length)))
     return load
 
 
@@ -60,22 +63,24 @@ def _wide(number: Number) -> Number:
 
 def _add(load: Load, part: Part, dims: Dims) -> None:
     """Put the sizes in."""
-    seen = _seen_share(dims) if part.laid is not None else 1.0
-    for monomial, coefficients in part.terms:
-        size = value(monomial, dims)
-        for (kind, dtype, name), coefficient in coefficients:
-            amount = coefficient * size
-            if kind == "":
-                setattr(load, name, getattr(load, name) + amount)
-            elif dtype == "":
-                of_kind = load.kind(kind)
-                setattr(of_kind, name, getattr(of_kind, name) + amount)
-            elif name == "skipping":
-                operations = load.kind(kind).of(dtype)
-                operations.done = operations.done + seen * amount
-            else:
-                operations = load.kind(kind).of(dtype)
-                setattr(operations, name, getattr(operations, name) + amount)
+    sizes = [value(monomial, dims) for monomial in part.monomials]
+    seen: Number = None
+    for slot, added in part.sums:
+        to, name = _place(load, slot)
+        total = getattr(to, name)
+        for index, coefficient, skips in added:
+            if skips and seen is None:
+                seen = _seen_share(dims)
+            amount = coefficient * sizes[index]
+            total = total + (seen * amount if skips else amount)
+        setattr(to, name, total)
+
+
+def _place(load: Load, slot: Slot) -> tuple[Any, str]:
+    kind, dtype, name = slot
+    if kind == "":
+        return load, name
+    return (load.kind(kind).of(dtype) if dtype else load.kind(kind)), name
 
 
 def _seen_share(dims: Dims) -> Number:
@@ -88,50 +93,65 @@ def _seen_share(dims: Dims) -> Number:
     return 1 - (1 - pairs / (length * length)) * dims["causal"]
 
 
-class _Same:
-    """A layout and whose it is, equal to itself alone."""
-
-    __slots__ = ("layout", "prepared")
-
-    def __init__(self, layout: Layout, prepared: Prepared):
-        self.layout, self.prepared = layout, prepared
-
-    def __hash__(self) -> int:
-        return id(self.layout)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.layout is self.layout
-
-
 @lru_cache(maxsize=1024)
-def _compiled(same: _Same) -> tuple[Part, ...]:
-    layout, prepared = same.layout, same.prepared
+def _compiled(its_layout: Same[Layout], its_prepared: Same[Prepared]) -> tuple[tuple[Laid | None, Part], ...]:
+    layout, prepared = its_layout.of, its_prepared.of
     numbers: dict[int, tuple[Laid, int]] = {}
     for laid, count in (run for stack in layout.stacks for run in stack):
         numbers[id(laid)] = laid, numbers.get(id(laid), (laid, 0))[1] + count
-    parts: list[tuple[Laid | None, int, tuple[Kernel, ...]]] = [(None, 1, layout.tape.work.kernels)]
-    parts += [(laid, count, laid.tape.work.kernels) for laid, count in numbers.values()]
-    return tuple(_part(prepared, laid, count, kernels) for laid, count, kernels in parts)
+    probes = [_dims(prepared, *probe) for probe in _PROBES]
+    found: list[tuple[Laid | None, Part]] = [(None, _part(layout.tape.work, 1, _fixed(probes)))]
+    for laid, count in numbers.values():
+        own = [
+            layer_dims(prepared.request, laid, dims, length) for dims, (_, length) in zip(probes, _PROBES, strict=True)
+        ]
+        found.append((laid, _part(laid.tape.work, count, _fixed(own))))
+    return tuple(found)
 
 
-def _part(prepared: Prepared, laid: Laid | None, layers: int, kernels: tuple[Kernel, ...]) -> Part:
-    probes = [_dims(prepared, laid, *probe) for probe in _PROBES]
-    fixed = {name: size for name, size in probes[0].items() if all(dims[name] == size for dims in probes)}
-    sums: Sums = {}
-    for kernel in kernels:
+def _fixed(probes: list[Dims]) -> tuple[tuple[str, Number], ...]:
+    """The symbols that are the same at every batch and length, with their values."""
+    first, *others = probes
+    return tuple([item for item in first.items() if all(dims[item[0]] == item[1] for dims in others)])
+
+
+@lru_cache(maxsize=4096)
+def _part(noted: Noted, layers: int, fixed: tuple[tuple[str, Number], ...]) -> Part:
+    """What a tape adds up to with these sizes put in."""
+    sizes = dict(fixed)
+    put_in: dict[Monomial, tuple[Monomial, int]] = {}
+    monomials: dict[Monomial, dict[Slot, int]] = {}
+    for monomial, slot, coefficient in _totals(noted):
+        if monomial not in put_in:
+            put_in[monomial] = _put_in(monomial, sizes)
+        left, factor = put_in[monomial]
+        slots = monomials.setdefault(left, {})
+        slots[slot] = slots.get(slot, 0) + coefficient * factor
+    sums: dict[Slot, list[tuple[int, float, bool]]] = {}
+    for index, slots in enumerate(monomials.values()):
+        for (kind, dtype, name), total in slots.items():
+            skips = name == "skipping"
+            slot = (kind, dtype, "done" if skips else name)
+            sums.setdefault(slot, []).append((index, float(layers * total), skips))
+    return Part(tuple(monomials), tuple((slot, tuple(added)) for slot, added in sums.items()))
+
+
+@lru_cache(maxsize=4096)
+def _totals(noted: Noted) -> tuple[tuple[Monomial, Slot, int], ...]:
+    """What the kernels of a tape add up to, whatever sizes are: coefficients by product of symbols and slot."""
+    totals: dict[tuple[Monomial, Slot], int] = {}
+    for kernel in noted.kernels:
         for slot, polynomial in _asked(kernel):
             for monomial, coefficient in _times(polynomial, kernel):
-                left, factor = _put_in(monomial, fixed)
-                slots = sums.setdefault(left, {})
-                slots[slot] = slots.get(slot, 0.0) + layers * coefficient * factor
-    return Part(laid, tuple((monomial, tuple(slots.items())) for monomial, slots in sums.items()))
+                key = monomial, slot
+                totals[key] = totals.get(key, 0) + coefficient
+    return tuple([(*key, total) for key, total in totals.items()])
 
 
-def _dims(prepared: Prepared, laid: Laid | None, batch: int, length: int) -> Dims:
+def _dims(prepared: Prepared, batch: int, length: int) -> Dims:
     storage = prepared.setup.storage
     dims = whole_dims(prepared.request, prepared.model.architecture, batch, length)
-    dims["weight_bits"] = storage.bits if storage is not None else 0
-    return dims if laid is None else layer_dims(prepared.request, laid, dims, length)
+    return dims | {"weight_bits": storage.bits if storage is not None else 0}
 
 
 def _asked(kernel: Kernel) -> Iterator[tuple[Slot, Polynomial]]:
@@ -169,11 +189,11 @@ def _times(polynomial: Polynomial, kernel: Kernel) -> Iterator[tuple[Monomial, i
             yield (*monomial, symbol), coefficient * number
 
 
-def _put_in(monomial: Monomial, fixed: Dims) -> tuple[Monomial, float]:
+def _put_in(monomial: Monomial, fixed: Dims) -> tuple[Monomial, int]:
     """The symbols that depend on batch and length, and the product of the others; with a divisor, all stay."""
-    if any(symbol in DIVISORS for symbol in monomial):
-        return monomial, 1.0
-    factor: float = 1
+    if not DIVISORS.keys().isdisjoint(monomial):
+        return monomial, 1
+    factor = 1
     for symbol in monomial:
         factor *= fixed.get(symbol, 1)
-    return tuple(symbol for symbol in monomial if symbol not in fixed), factor
+    return tuple([symbol for symbol in monomial if symbol not in fixed]), factor

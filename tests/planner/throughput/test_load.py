@@ -63,6 +63,7 @@ def figures(load: Load) -> dict[str, object]:
         {"model": "mistralai/Mixtral-8x7B-v0.1", "method": "qlora"},
         {"model": "google/gemma-2-2b", "method": "lora"},
         {"model": "mosaicml/mpt-1b", "attn_implementation": "flash_attention_2"},
+        {"model": "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16"},  # some of its layers have no attention
     ],
 )
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (3, 777), (2, 9000)])
