@@ -36,7 +36,7 @@ def put_question(facts: Facts, case: Case, has_batch: bool = True) -> None:
 
 
 def quantized_of(case: Case) -> list[Item]:
-    """The weights that are kept in 4 bits.
+    """The weights that are kept as 4-bit codes.
 
     Raises RequestError for a model whose linears bitsandbytes passes by.
     """
