@@ -182,8 +182,14 @@ def estimate(request: PlanRequest) -> Plan:
         request, memory.gpu, memory.offloaded, _paged_out(memory), values["flops_per_step"]
     )
     money, said = money_fields(request, memory.gpu, speed_of(time) if time else None)
-    values["notes"] = (*notes, *doubts, *said)
-    return Plan(**(values | verdict_fields(memory.gpu, memory.band, device, states.paged) | timed | money))
+    judged = verdict_fields(memory.gpu, memory.band, device, states.paged)
+    unreal = [DOES_NOT_FIT_NOTE] if timed and judged["verdict"] == "does not fit" else []
+    values["notes"] = (*notes, *doubts, *said, *unreal)
+    return Plan(**(values | judged | timed | money))
+
+
+#: What a plan says where it has a time but no memory for it.
+DOES_NOT_FIT_NOTE = "it does not fit: time and cost are what they would be on such cards with enough memory"
 
 
 def speed_of(time: StepTime) -> Speed:

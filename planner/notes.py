@@ -1,13 +1,26 @@
 """What a plan says besides its figures: what was taken for granted, what is only modelled, what will not run."""
 
+from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Setup
-from planner.memory.layers import activation_certainty, exceeds_transformers
+from planner.memory.layers import EXACT_METHODS, activation_certainty, exceeds_transformers
 from planner.memory.moments import Static
 from planner.memory.spread import spread_notes
 from planner.methods.targets import adapts_a_router_that_fails
 from planner.resolve import Model
-from planner.schema import PlanRequest
+from planner.schema import Method, PlanRequest
+from planner.switches import LossPath
 from planner.units import format_count, format_gib
+
+
+def modelled_note(method: Method, loss: LossPath, architecture: Architecture) -> str:
+    """Whose activations are modelled: the loss's, the method's, or else the family's."""
+    if activation_certainty("full", "full", architecture) != "exact":
+        what = f"activations of {architecture.model_type}"
+    elif method not in EXACT_METHODS:
+        what = f"tensors of {method}"
+    else:
+        what = f"tensors of the loss {loss!r}"
+    return f"{what} are modelled, not held against measured steps operation by operation"
 
 
 def notes_of(request: PlanRequest, filled: tuple[str, ...], model: Model, setup: Setup, static: Static) -> list[str]:
@@ -17,7 +30,7 @@ def notes_of(request: PlanRequest, filled: tuple[str, ...], model: Model, setup:
         notes.append(f"stack {request.stack} sets what the request leaves open: {', '.join(filled)}")
     notes += spread_notes(request)
     if activation_certainty(setup.loss, request.method, architecture) != "exact":
-        notes.append(f"activations of {architecture.model_type} are modelled, not followed operation by operation")
+        notes.append(modelled_note(request.method, setup.loss, architecture))
     if exceeds_transformers(architecture):
         notes.append(
             "no_bias=false: planned is llm-foundry's own MPT, whose biases and learned positions (without alibi) "

@@ -26,6 +26,7 @@ CATEGORY_NAMES: dict[Category, str] = {
     "runtime": "CUDA context",
 }
 BAR_WIDTH = 30
+_ON_DEVICE = "on the device (nvidia-smi)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def plan_report(request: PlanRequest, plan: Plan, card: str | None, today: date)
     """The whole estimate: the answer, time and money, the parts, the timeline of a step and the whole ledger."""
     return (
         *answer(request, plan, card),
-        Text(totals_text(plan)),
+        Text(totals_text(plan, request.device)),
         *map(Text, time_and_money(plan, today)),
         parts_table(plan),
         timeline_table(plan),
@@ -195,13 +196,14 @@ def comparison_table(plans: Sequence[Plan]) -> Table:
     return Table("Side by side", tuple(columns), rows)
 
 
-def totals_text(plan: Plan) -> str:
+def totals_text(plan: Plan, device: str) -> str:
     """Counts, and the figures other tools show."""
+    allocated, on_device = ("", "in the process") if device == "cpu" else (" (max_memory_allocated)", _ON_DEVICE)
     share = plan.trainable_params / plan.total_params if plan.total_params else 0
     return (
         f"{format_count(plan.total_params)} parameters, {format_count(plan.trainable_params)} trained ({share:.2%}). "
-        f"Allocated at the peak (max_memory_allocated): {format_gib(plan.peak_bytes)}; reserved: "
-        f"{format_gib(plan.reserved_bytes)}; on the device (nvidia-smi): {format_gib(plan.device_bytes)}; between "
+        f"Allocated at the peak{allocated}: {format_gib(plan.peak_bytes)}; reserved: "
+        f"{format_gib(plan.reserved_bytes)}; {on_device}: {format_gib(plan.device_bytes)}; between "
         f"steps: {format_gib(plan.steady_bytes)}. Host memory to load: {format_gib(plan.host_bytes)}; disk: "
         f"{format_gib(plan.disk_bytes)}; trained weights as saved: {format_gib(plan.adapter_bytes)}."
     )

@@ -21,18 +21,23 @@ def time_and_money(plan: Plan, today: date) -> Iterator[str]:
 
 
 def figures_of(plans: Sequence[Plan]) -> dict[str, list[str]]:
-    """Columns of a table of plans: those that any of them has a figure for, by heading."""
+    """Columns of a table of plans: those that any of them has a figure for, by heading; blank where it does not fit."""
     columns = {"hours": ("train_hours", ",.1f"), "USD": ("cost_usd", ",.2f"), "USD/M tokens": (_PER_MILLION, ".3f")}
     cells = {
-        heading: ["" if (value := getattr(plan, name)) is None else format(value, form) for plan in plans]
+        heading: ["" if (value := _of_fitting(plan, name)) is None else format(value, form) for plan in plans]
         for heading, (name, form) in columns.items()
     }
     return {heading: column for heading, column in cells.items() if any(column)}
 
 
+def _of_fitting(plan: Plan, name: str) -> float | None:
+    return None if plan.verdict == "does not fit" else getattr(plan, name)
+
+
 def speed_text(plan: Plan) -> str:
     """Seconds a step, tokens a second and how much of the card is used."""
-    words = f"A step takes {_seconds(plan.step_seconds or 0)} (estimated"
+    takes = "If it fitted, a step would take" if plan.verdict == "does not fit" else "A step takes"
+    words = f"{takes} {_seconds(plan.step_seconds or 0)} (estimated"
     if plan.step_seconds_low is not None and plan.step_seconds_high is not None:
         words += f"; {_seconds(plan.step_seconds_low)} to {_seconds(plan.step_seconds_high)}"
     words += f"): {plan.tokens_per_second or 0:,.0f} tokens a second"
@@ -42,14 +47,17 @@ def speed_text(plan: Plan) -> str:
 def run_text(plan: Plan) -> str:
     """Hours, energy and cost of the whole run."""
     assert plan.train_hours is not None
-    words = f"The run takes {hours(plan.train_hours)}{_range(hours, plan.train_hours_low, plan.train_hours_high)}"
+    fits = plan.verdict != "does not fit"
+    took = f"{hours(plan.train_hours)}{_range(hours, plan.train_hours_low, plan.train_hours_high)}"
+    words = f"The run {'takes' if fits else 'would take'} {took}"
     if plan.energy_kwh is not None:
         words += f" and {plan.energy_kwh:,.3g} kWh"
     if plan.cost_usd is None:
         return f"{words}; nothing is priced."
     cost = f"{usd(plan.cost_usd)}{_range(usd, plan.cost_usd_low, plan.cost_usd_high)}"
     per_million = plan.usd_per_million_tokens
-    return f"{words}, and costs {cost}{'' if per_million is None else f', {usd(per_million)} a million tokens'}."
+    each = "" if per_million is None else f", {usd(per_million)} a million tokens"
+    return f"{words}, and {'costs' if fits else 'would cost'} {cost}{each}."
 
 
 def price_text(price: Price, today: date) -> str:

@@ -26,6 +26,8 @@ def time_and_money(plan: Plan) -> None:
 
 
 def _without_dataset(plan: Plan) -> str:
+    if plan.verdict == "does not fit":
+        return "It does not fit: these are what they would be on such cards with enough memory."
     return "" if plan.train_hours is not None else "Say what is trained on (Dataset, in the sidebar) for hours and USD."
 
 

@@ -5,11 +5,12 @@ from functools import cache, lru_cache
 from planner.catalog.price_store import Stamp, kept_rows, stamp
 from planner.catalog.rows.price import PriceRow, Pricing
 from planner.catalog.tables import read_table
+from planner.errors import RequestError
 
 _TABLE = "prices.csv"
 
 #: Most cards of one rented machine at a provider that sells by the card.
-_MAX_CARDS = 8
+MAX_CARDS = 8
 
 
 def list_prices(
@@ -29,6 +30,14 @@ def list_prices(
         and pricing in (None, row.pricing)
         and (provider is None or provider.casefold() == row.provider.casefold())
     ]
+
+
+def check_provider(provider: str) -> None:
+    """Raises RequestError where nobody of this name has a price, in the catalogue or in the user's own lists."""
+    known = sorted({row.provider for row in _rows(None, stamp())})
+    if provider.casefold() not in {name.casefold() for name in known}:
+        rule = f"provider {provider!r} has no prices here; known: {', '.join(known)}"
+        raise RequestError(f"{rule}; `tunebudget prices --import FILE.csv` takes your own", "pricing.provider")
 
 
 def cheapest_price(
@@ -82,7 +91,7 @@ def _offer(row: PriceRow, num_gpus: int) -> PriceRow | None:
     """The row as an instance of at least num_gpus cards; one sold by the card is multiplied."""
     if row.gpus_per_instance >= num_gpus:
         return row
-    if row.sold_as != "per_gpu" or num_gpus > _MAX_CARDS:
+    if row.sold_as != "per_gpu" or num_gpus > MAX_CARDS:
         return None
     total_usd_per_hour = row.price_usd_per_gpu_hour * num_gpus
     return row.model_copy(

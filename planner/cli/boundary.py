@@ -1,5 +1,6 @@
 """The edge to the person: every way a command can end becomes an exit code and at most one line on stderr."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ FITS: Literal[0] = 0
 DOES_NOT_FIT: Literal[1] = 1
 BAD_INPUT: Literal[2] = 2
 INTERRUPTED = 130
+
+#: The disk or its share is full, or a file is as long as it may be.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def exit_code(run: Callable[[], object]) -> int:
@@ -31,6 +35,8 @@ def exit_code(run: Callable[[], object]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return reader_gone()
+    except OSError as error:
+        return _no_room(error) if error.errno in _NO_ROOM else _unexpected(error)
     except Exception as error:
         return _unexpected(error)
     return result if isinstance(result, int) else FITS
@@ -48,8 +54,17 @@ def _usage(error: click.UsageError) -> str:
 
 def reader_gone() -> int:
     """The reader of the pipe has seen enough: say nothing, not even at the interpreter's last flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_the_rest()
     return FITS
+
+
+def _no_room(error: OSError) -> int:
+    _drop_the_rest()
+    return _refuse(f"the answer cannot be written: {error.strerror}: make room, or send it elsewhere")
+
+
+def _drop_the_rest() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unexpected(error: Exception) -> int:

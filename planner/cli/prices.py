@@ -8,7 +8,7 @@ from typing import get_args
 import click
 
 from planner.catalog import PriceRow, find_gpu, list_prices
-from planner.catalog.prices import offers
+from planner.catalog.prices import check_provider, offers
 from planner.catalog.rows.price import Pricing
 from planner.cli.boundary import BAD_INPUT, FITS
 from planner.cli.options import json_option
@@ -57,6 +57,8 @@ def command(
 
 
 def _found(gpu_key: str | None, num_gpus: int | None, pricing: Pricing | None, provider: str | None) -> list[PriceRow]:
+    if provider is not None:
+        check_provider(provider)
     if gpu_key is not None and num_gpus is not None:
         return offers(gpu_key, num_gpus, pricing, provider)
     if num_gpus is not None:

@@ -69,6 +69,10 @@ def command(
     from planner.sweep.axes import axes_of
     from planner.sweep.goal import BATCHES, COUNTS, Goal
 
+    if cheapest and fastest:
+        raise RequestError("--cheapest with --fastest: name one; the front of time against money has both ends")
+    if gpus and not listed(gpus):
+        raise RequestError("--gpus is empty: name cards, or all, or leave it out for all that are rented")
     searching = cheapest or fastest or allow_tight or (deadline_hours, budget_usd) != (None, None)
     axes = axes_of(
         request_fields(flags),
@@ -159,5 +163,8 @@ def _range(flag: str, value: str) -> range:
     found = re.fullmatch(r"(\d{1,12})(?::(\d{1,12})(?::(\d{1,12}))?)?", value)
     start, stop, step = (int(part) if part else None for part in found.groups()) if found else (None, None, None)
     if start is None or step == 0 or (stop is not None and stop < start):
-        raise RequestError(f"{flag} {value!r}: give whole numbers with commas, or START:STOP:STEP (as 512:4096:512)")
+        raise RequestError(
+            f"{flag} {value!r}: give whole numbers of at most 12 digits with commas, or START:STOP:STEP with START no "
+            "more than STOP and STEP above 0 (as 512:4096:512)"
+        )
     return range(start, (start if stop is None else stop) + 1, step or 1)

@@ -8,6 +8,7 @@ from planner.catalog import GpuRow
 from planner.cost.break_even import break_even
 from planner.cost.cost import train_hours
 from planner.cost.rate import Rate, rate_of
+from planner.parallelism import data_parallel_size
 from planner.schema import PlanRequest
 
 
@@ -70,11 +71,21 @@ def _against_renting(request: PlanRequest, gpu: GpuRow) -> list[str]:
     return [f"owned: cheaper than {rent} after {found.hours:,.0f} of {found.working_hours:,.0f} hours of work"]
 
 
+def _short_notes(request: PlanRequest, tokens: float) -> list[str]:
+    sequences = request.per_device_train_batch_size * request.gradient_accumulation_steps * data_parallel_size(request)
+    step = sequences * request.max_length
+    if tokens >= step:
+        return []
+    return [f"dataset: {tokens:,.4g} tokens are less than the {step:,} of one step: hours and USD are that share of it"]
+
+
 def _length_notes(request: PlanRequest) -> list[str]:
     """What the count of tokens leaves out where examples are of another length than the step's."""
     dataset, longest = request.dataset, request.max_length
-    if dataset is None or dataset.mean_length is None:
+    if dataset is None:
         return []
+    if dataset.mean_length is None:
+        return _short_notes(request, dataset.trained_tokens)
     if dataset.mean_length > longest:
         return [
             f"dataset: examples of {dataset.mean_length:g} tokens are longer than max_length {longest}: trainers cut "
@@ -92,7 +103,7 @@ def _run_notes(request: PlanRequest, gpu: GpuRow, rate: Rate, price: Price | Non
     paid = rate.paid_hours(hours)
     if price.pricing == "spot":
         return [
-            f"spot: {rate.lost_share:.0%} of {paid:,.1f} paid hours go to interruptions (pricing.restart_allowance)"
+            f"spot: {rate.lost_share:.0%} of {paid:,.3g} paid hours go to interruptions (pricing.restart_allowance)"
         ]
     if price.pricing == "reserved":
         return [f"reserved: {paid:,.0f} hours are paid, in whole months"]

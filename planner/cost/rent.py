@@ -2,6 +2,7 @@
 
 from planner.answer import Price
 from planner.catalog import GpuRow, PriceRow, cheapest_price
+from planner.catalog.prices import MAX_CARDS, check_provider
 from planner.catalog.rows.price import Pricing
 from planner.cost.age import GIVEN
 
@@ -14,11 +15,13 @@ def rented_price(
 ) -> Price | str:
     """The price of one instance for each node, or one line on what is missing.
 
-    An instance that has more cards than its node needs is paid whole.
+    An instance that has more cards than its node needs is paid whole. Raises RequestError for an unknown provider.
     """
     cards_per_node = -(-num_gpus // num_nodes)
     row = cheapest_price(gpu.key, cards_per_node, pricing, provider)
     if row is None:
+        if provider is not None:
+            check_provider(provider)
         return _missing(gpu, cards_per_node, pricing, provider)
     return Price(
         provider=row.provider,
@@ -65,4 +68,6 @@ def _missing(gpu: GpuRow, cards: int, pricing: Pricing, provider: str | None) ->
     what = f"no {kind} price of one machine with {cards} x {gpu.name} is known{where}"
     if pricing == "reserved":
         return f"{what}: give your contracts to `tunebudget prices --import FILE.csv`"
+    if cards > MAX_CARDS:
+        return f"{what}: say on how many machines the cards stand (num_nodes), or `prices --import` your own"
     return f"{what}: `tunebudget prices --gpu {gpu.key}` lists what is; `prices --import` takes your own"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from planner.errors import RequestError
@@ -37,8 +38,8 @@ class Goal:
             )
         for name in ("deadline_hours", "budget_usd"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise RequestError(f"{name}: {value:g}: give a number above 0", name)
+            if value is not None and not 0 < value < inf:
+                raise RequestError(f"{name}: {value:g}: give a finite number above 0", name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from planner.answer import Plan
 from planner.catalog import find_gpu
 from planner.cost.age import STALE_DAYS, age_text, is_indicative
 from planner.cost.fields import Speed, money_fields
-from planner.estimate import estimate
+from planner.estimate import DOES_NOT_FIT_NOTE, estimate
 from planner.report import comparison_table
 from planner.report_money import figures_of, hours, place_text, time_and_money, usd
 from planner.schema import PlanRequest, parse_request
@@ -92,6 +92,31 @@ def test_a_table_of_plans_has_the_figures_that_any_of_them_has() -> None:
     table = comparison_table([timed, untimed])
     assert [column.heading for column in table.columns][-3:] == list(found)
     assert [row[-3:] for row in table.rows] == [("1.0", "0.31", "0.086"), ("", "", "")]
+
+
+def test_what_does_not_fit_is_told_as_if_it_did() -> None:
+    _, plan = priced(Speed(1000, 800, 1250), dataset={"num_tokens": 10**7})
+    timed = plan.model_copy(update={"step_seconds": 1.0, "verdict": "does not fit"})
+    step, run, _ = time_and_money(timed, TODAY)
+    assert step.startswith("If it fitted, a step would take ")
+    assert run.startswith("The run would take ") and " would cost " in run
+    assert figures_of([timed]) == {}
+    asked = {"model": "llama-3.1-8b", "method": "full", "gpu": "rtx-4090"}
+    assert DOES_NOT_FIT_NOTE in estimate(parse_request(asked)).notes
+    assert DOES_NOT_FIT_NOTE not in estimate(parse_request(asked | {"method": "qlora"})).notes
+
+
+def test_a_dataset_of_less_than_one_step_is_noted() -> None:
+    fields = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 3, "max_length": 100}
+    shorter, whole = (priced(Speed(1000, 800, 1250), dataset={"num_tokens": n}, **fields)[1] for n in (599, 600))
+    assert any("599 tokens are less than the 600 of one step" in note for note in shorter.notes)
+    assert not any("of one step" in note for note in whole.notes)
+
+
+def test_more_cards_than_a_machine_has_are_to_be_spread() -> None:
+    fields = {"gpu": "h100-sxm", "num_gpus": 12, "parallelism": {"strategy": "ddp"}}
+    plan = estimate(parse_request({"model": "llama-3.2-1b", "method": "lora"} | fields))
+    assert any("12 x H100 SXM5 80 GB is known: say on how many machines" in note for note in plan.notes)
 
 
 def test_owned_cards_say_what_they_rest_on() -> None:

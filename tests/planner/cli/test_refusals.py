@@ -1,6 +1,8 @@
 """Bad input: exit code 2, nothing on stdout, one line on stderr that says what was given and the rule."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +59,8 @@ def assert_refused(result: Result, *fragments: str) -> None:
         ("gpus zzzzqqq", ["'zzzzqqq'", "known: "]),
         ("fitt gpt2", ["fitt", "fit"]),
         (f"{LORA} --lora-rank 8", ["--lora-rank", "--help"]),
+        ("fit gpt2 --gpu t4 --method lora --provider nobody", ["provider 'nobody' has no prices", "aws", "--import"]),
+        ("prices --provider nobody", ["provider 'nobody' has no prices", "aws"]),
         ("app --port 0", ["--port", "65535"]),
     ],
 )
@@ -135,3 +139,14 @@ def test_an_interrupt_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("planner.cli.plan.estimate", interrupted)
     result = run("plan", "gpt2", "--method", "full")
     assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "stopped")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "planner", "gpus"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: the answer cannot be written: No space left on device: make room, or send it elsewhere\n"
+    )

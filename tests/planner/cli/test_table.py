@@ -60,6 +60,9 @@ def test_the_exit_code_says_whether_any_fits() -> None:
     [
         ((), "--models is missing"),
         (("--models", "gpt2", "--lengths", "1:2:0"), "--lengths '1:2:0': give whole numbers"),
+        (("--models", "gpt2", "--lengths", "8:4:1"), "START no more than STOP"),
+        (("--models", "gpt2", "--gpus", ""), "--gpus is empty"),
+        (("--models", "gpt2", "--cheapest", "--fastest"), "--cheapest with --fastest"),
         (("--models", "gpt2", "--num-gpus", "two"), "--num-gpus 'two': give whole numbers"),
         (("--models", "gpt2", "-o", "a.doc"), "the ending says the format"),
         (

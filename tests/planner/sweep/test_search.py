@@ -118,7 +118,8 @@ def test_a_card_without_a_price_says_so() -> None:
         ({"models": ["gpt2", "llama-3.2-1b"]}, {}, "one model and one length"),
         ({"lengths": [512, 1024]}, {}, "one model and one length"),
         ({"base": {}}, {}, "a search needs the tokens"),
-        ({}, {"deadline_hours": 0.0}, "deadline_hours: 0: give a number above 0"),
+        ({}, {"deadline_hours": 0.0}, "deadline_hours: 0: give a finite number above 0"),
+        ({}, {"budget_usd": float("inf")}, "budget_usd: inf: give a finite number above 0"),
         ({}, {"budget_usd": float("nan")}, "budget_usd: nan"),
     ],
 )
