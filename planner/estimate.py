@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from planner import __version__
@@ -9,6 +10,7 @@ from planner.answer import CATEGORIES, Certainty, Plan, Verdict
 from planner.catalog import find_gpu
 from planner.catalog.rows.gpu import GpuRow
 from planner.cost.fields import Speed, money_fields
+from planner.identity import Same
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
 from planner.memory.dims import Number, at_most, larger
@@ -148,6 +150,7 @@ def estimate(request: PlanRequest) -> Plan:
     memory = compute_memory(request)
     request = memory.request
     static, peak, device = memory.static, memory.peak, memory.device
+    counts = _counts(Same(static), request.device)
     live = by_category(peak, static, device.runtime)
     values: dict[str, Any] = {
         "id": request.id,
@@ -155,8 +158,8 @@ def estimate(request: PlanRequest) -> Plan:
         "tool_version": __version__,
         "model": memory.model.name,
         "method": request.method,
-        "total_params": total_params(static.items),
-        "trainable_params": trainable_params(static.items),
+        "total_params": counts.total_params,
+        "trainable_params": counts.trainable_params,
         "peak_bytes": peak.total,
         "steady_bytes": static.between - static.weights + static.weights_in_use + memory.cublas + memory.batch,
         "reserved_bytes": device.reserved,
@@ -173,9 +176,10 @@ def estimate(request: PlanRequest) -> Plan:
         "timeline": timeline(memory.moments, static, device.runtime),
     }
     values |= {f"{category}_bytes": live[category] for category in CATEGORIES}
-    states, whole = static.states, state_bytes(static.optimizer, static.items, request.device)
-    trained = trained_bytes(static.items)
-    values |= disk_and_host(memory.model.architecture.num_params, trained, whole.total, states.paged)
+    states = static.states
+    values |= disk_and_host(
+        memory.model.architecture.num_params, counts.trained_bytes, counts.states_bytes, states.paged
+    )
     values["host_bytes"] += _on_host(memory)
     notes = notes_of(request, memory.filled, memory.model, memory.setup, static)
     time, timed, doubts = time_fields(
@@ -207,6 +211,23 @@ def _paged_out(memory: Memory) -> int:
 def paged_out(device: Number, usable: Number, paged: Number) -> Number:
     """Paged optimizer states that do not fit on the card; all in bytes, element by element for arrays."""
     return at_most(larger(device - usable, 0), paged)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Sums over a whole model: parameters, the trained weights as saved, and the states of all of them."""
+
+    total_params: int
+    trainable_params: int
+    trained_bytes: int
+    states_bytes: int
+
+
+@lru_cache(maxsize=1024)
+def _counts(its_static: Same[Static], device: str) -> Counts:
+    static = its_static.of
+    items, states = static.items, state_bytes(static.optimizer, static.items, device)
+    return Counts(total_params(items), trainable_params(items), trained_bytes(items), states.total)
 
 
 def total_params(items: Iterable[Item]) -> int:

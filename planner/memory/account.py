@@ -19,13 +19,19 @@ class LiveBytes:
         self._shapes: dict[Shape, tuple[Monomial, int]] = {}
 
     def born(self, key: Key, coefficient: int) -> None:
-        self.change(key, coefficient)
+        self.live[key] = self.live.get(key, 0) + coefficient
+        self.section.events.append((key, coefficient))
         self._rising = True
 
     def died(self, key: Key, coefficient: int) -> None:
         if self._rising:
             self.mark()
-        self.change(key, -coefficient)
+        left = self.live.get(key, 0) - coefficient
+        if left:
+            self.live[key] = left
+        else:
+            del self.live[key]
+        self.section.events.append((key, -coefficient))
 
     def change(self, key: Key, coefficient: int) -> None:
         live = self.live

@@ -4,8 +4,7 @@ What was live at a maximum, label by label, is put together again only where it 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 
 from planner.memory.dims import Number, larger
 from planner.memory.live import Key, Live, Monomial, Section
@@ -14,53 +13,69 @@ from planner.memory.live import Key, Live, Monomial, Section
 Change = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
 class Peaks:
     """Candidates for the largest sum of one phase, in the order of the run; those next to a larger one left out.
 
-    changes: of each candidate against the one before it, the first against nothing. positions: its place in the
-    section's events.
+    Found where they are first asked for: a tape that is only timed has none.
     """
 
-    monomials: tuple[Monomial, ...]
-    changes: tuple[Change, ...]
-    positions: tuple[int, ...]
-    section: Section
-    _lives: dict[int, Live] = field(default_factory=dict, compare=False, repr=False)
+    def __init__(self, section: Section, wanted: list[int]):
+        self.section, self._wanted = section, wanted
+        self._lives: dict[int, Live] = {}
 
     @classmethod
     def of(cls, section: Section, phase: str | None = None) -> "Peaks":
         """The maxima of a section of a tape, of one phase or of all."""
-        wanted = [position for name, position in section.marks if phase in (None, name)]
-        positions, sums = _turning_points(section, wanted)
+        return cls(section, [position for name, position in section.marks if phase in (None, name)])
+
+    @cached_property
+    def _found(self) -> tuple[tuple[Monomial, ...], tuple[Change, ...], tuple[int, ...]]:
+        positions, sums = _turning_points(self.section, self._wanted)
         index: dict[Monomial, int] = {}
-        changes = [tuple((index.setdefault(m, len(index)), c) for m, c in change.items()) for change in sums]
-        return cls(tuple(index), tuple(changes), tuple(positions), section)
+        changes = [tuple([(index.setdefault(m, len(index)), c) for m, c in change.items()]) for change in sums]
+        return tuple(index), tuple(changes), tuple(positions)
+
+    @property
+    def monomials(self) -> tuple[Monomial, ...]:
+        """The products of symbols that sums are made of."""
+        return self._found[0]
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Of each candidate against the one before it, the first against nothing."""
+        return self._found[1]
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Each candidate's place in the section's events."""
+        return self._found[2]
 
     def highest(self, sizes_of: Mapping[Monomial, Number]) -> tuple[Number, int | None]:
         """The largest sum, and which candidate it is (None where sizes are arrays, or there is none)."""
-        sizes = [sizes_of[monomial] for monomial in self.monomials]
-        totals = self._totals(sizes)
-        if not all(isinstance(total, int) for total in totals):
+        monomials, changes, _ = self._found
+        sizes = [sizes_of[monomial] for monomial in monomials]
+        totals = _totals(changes, sizes)
+        if not all([isinstance(size, int) for size in sizes]):
             return reduce(larger, totals), None
         best = max(totals, default=0)
         return best, totals.index(best) if totals else None
-
-    def _totals(self, sizes: list[Number]) -> list[Number]:
-        """The sum at each candidate."""
-        total: Number = 0
-        totals = []
-        for change in self.changes:
-            for index, coefficient in change:
-                total = total + coefficient * sizes[index]
-            totals.append(total)
-        return totals
 
     def live(self, candidate: int) -> Live:
         """Bytes per (label, category, monomial) at a candidate."""
         if candidate not in self._lives:
             self._lives[candidate] = self.section.live_at(self.positions[candidate])
         return self._lives[candidate]
+
+
+def _totals(changes: tuple[Change, ...], sizes: list[Number]) -> list[Number]:
+    """The sum at each candidate."""
+    total: Number = 0
+    totals = []
+    for change in changes:
+        for index, coefficient in change:
+            total = total + coefficient * sizes[index]
+        totals.append(total)
+    return totals
 
 
 def _turning_points(section: Section, wanted: list[int]) -> tuple[list[int], list[dict[Monomial, int]]]:

@@ -1,7 +1,9 @@
 """The optimizer's step: bytes that it reads and writes, kernels that it starts."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
+from planner.identity import Same
 from planner.memory.inventory import Item
 from planner.memory.live import ITEMSIZE
 from planner.memory.moments import Static
@@ -37,10 +39,16 @@ class Update:
 
 def update_of(request: PlanRequest, static: Static) -> Update:
     """What one optimizer step of a device's share reads and writes, gradient clipping included."""
+    return _update(Same(static), request.parallelism.strategy in DEEPSPEED)
+
+
+@lru_cache(maxsize=1024)
+def _update(its_static: Same[Static], in_deepspeed: bool) -> Update:
+    static = its_static.of
     trained = [item for item in static.trained if item.has_gradient]
     elements = sum(item.elements for item in trained)
     traffic = sum(_traffic(static.optimizer, item) * item.count for item in trained)
-    if request.parallelism.strategy in DEEPSPEED:
+    if in_deepspeed:
         traffic += DEEPSPEED_COPY_BYTES * elements
     tensors = sum(item.count for item in trained)
     calls = tensors * (CALLS[static.optimizer.kernel] + 2)

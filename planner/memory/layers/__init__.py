@@ -1,10 +1,12 @@
 """Layer code by family: each module mirrors the modelling code of one family of transformers on a tape."""
 
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 
 from planner.answer import Certainty
 from planner.architecture.blocks import Architecture
+from planner.identity import Same
 from planner.schema import Method
 from planner.switches import LossPath
 
@@ -90,6 +92,12 @@ WITHOUT_SDPA = frozenset({"gemma2", "bloom", "gpt_oss", "mpt", "gpt_neo", "gptj"
 
 def layer_family(architecture: Architecture) -> str:
     """The family whose layer code stands for a model: its own, that of its text part, or the generic one."""
+    return _layer_family(Same(architecture))
+
+
+@lru_cache(maxsize=1024)
+def _layer_family(its_architecture: Same[Architecture]) -> str:
+    architecture = its_architecture.of
     name = architecture.model_type
     text = architecture.config.get("text_config")
     if name in ("llava", "mistral3"):
