@@ -181,19 +181,23 @@ def estimate(request: PlanRequest) -> Plan:
         memory.model.architecture.num_params, counts.trained_bytes, counts.states_bytes, states.paged
     )
     values["host_bytes"] += _on_host(memory)
-    notes = notes_of(request, memory.filled, memory.model, memory.setup, static)
-    time, timed, doubts = time_fields(
-        request, memory.gpu, memory.offloaded, _paged_out(memory), values["flops_per_step"]
-    )
-    money, said = money_fields(request, memory.gpu, speed_of(time) if time else None)
-    judged = verdict_fields(memory.gpu, memory.band, device, states.paged)
-    unreal = [DOES_NOT_FIT_NOTE] if timed and judged["verdict"] == "does not fit" else []
-    values["notes"] = (*notes, *doubts, *said, *unreal)
-    return Plan(**(values | judged | timed | money))
+    values |= verdict_fields(memory.gpu, memory.band, device, states.paged)
+    timed, doubts = _time_and_money(memory, values["flops_per_step"], values.get("verdict"))
+    values["notes"] = (*notes_of(request, memory.filled, memory.model, memory.setup, static), *doubts)
+    return Plan(**(values | timed))
 
 
 #: What a plan says where it has a time but no memory for it.
 DOES_NOT_FIT_NOTE = "it does not fit: time and cost are what they would be on such cards with enough memory"
+
+
+def _time_and_money(memory: Memory, flops: Number, judged: Verdict | None) -> tuple[dict[str, Any], list[str]]:
+    """The plan's fields of them and what is to be said; flops: of the step on all devices."""
+    request, gpu = memory.request, memory.gpu
+    time, timed, doubts = time_fields(request, gpu, memory.offloaded, _paged_out(memory), flops)
+    money, said = money_fields(request, gpu, speed_of(time) if time else None)
+    unreal = [DOES_NOT_FIT_NOTE] if timed and judged == "does not fit" else []
+    return timed | money, [*doubts, *said, *unreal]
 
 
 def speed_of(time: StepTime) -> Speed:

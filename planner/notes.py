@@ -58,6 +58,11 @@ def notes_of(request: PlanRequest, filled: tuple[str, ...], model: Model, setup:
             f"PEFT 0.21 adapts the router of {architecture.model_type} too, and the first step then fails: "
             "name other lora.target_modules"
         )
+    return [*notes, *_quantization_notes(request, setup, static)]
+
+
+def _quantization_notes(request: PlanRequest, setup: Setup, static: Static) -> list[str]:
+    notes: list[str] = []
     quantization = request.quantization_settings
     experts = unquantized_experts(static)
     if quantization is not None and experts:

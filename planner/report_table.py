@@ -90,4 +90,4 @@ def _rows(block: Block) -> list[tuple[str, ...]]:
 def _cell(value: str | float | None, column: SweepColumn) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    return f"{value:,.0f}" if column.kind == "integer" else f"{value:,.4g}"
+    return f"{value:,.0f}" if column.kind == "integer" or value >= 10_000 else f"{value:,.4g}"

@@ -132,9 +132,10 @@ def _to_terminal(axes: "Axes", sheet: "Sheet") -> "Written":
 
     written, shown = Written(), []
     for block in blocks(axes):
-        shown.append(block)
+        if written.rows < SHOWN_ROWS:
+            shown.append(block)
         written.rows, written.fitting = written.rows + block.num_rows, written.fitting + fitting(block)
-        if written.rows >= SHOWN_ROWS:
+        if written.rows >= SHOWN_ROWS and written.fitting:
             break
     print_report(table_report(shown, SHOWN_ROWS))
     if axes.num_rows > SHOWN_ROWS:

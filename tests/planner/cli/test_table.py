@@ -55,6 +55,17 @@ def test_the_exit_code_says_whether_any_fits() -> None:
     assert refused.exit_code == 1 and "Refused: max_length 4096" in refused.stdout
 
 
+def test_rows_that_are_not_shown_count_for_the_exit_code() -> None:
+    first_too_large = ("--models", "llama-3.3-70b,gpt2", "--gpus", "t4", "--methods", "full", "--lengths", "1:250")
+    found = run(*first_too_large)
+    assert found.exit_code == 0 and found.stdout.count("does not fit") == 200
+
+
+def test_large_numbers_are_written_out() -> None:
+    found = run("--models", "gpt2", "--gpus", "h100-sxm", "--num-gpus", "8", "--methods", "full", "--lengths", "1024")
+    assert found.exit_code == 0 and "e+" not in found.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
