@@ -45,18 +45,6 @@ st.navigation(
             help="Real training steps on this machine: memory and time, measured beside the estimate.",
         ),
         st.Page(
-            "ui/pages/labs.py",
-            title="Labs",
-            icon=":material/science:",
-            help="NF4 by hand, low rank by hand, and where the peak of a training step falls.",
-        ),
-        st.Page(
-            "ui/pages/drills.py",
-            title="Drills",
-            icon=":material/quiz:",
-            help="Questions with checked answers, each derived afterwards; a mock interview.",
-        ),
-        st.Page(
             "ui/pages/evidence.py",
             title="Evidence",
             icon=":material/fact_check:",
@@ -67,6 +55,18 @@ st.navigation(
             title="Learn",
             icon=":material/school:",
             help="Every number derived for your own model; common claims about fine-tuning checked.",
+        ),
+        st.Page(
+            "ui/pages/labs.py",
+            title="Labs",
+            icon=":material/science:",
+            help="NF4 by hand, low rank by hand, and where the peak of a training step falls.",
+        ),
+        st.Page(
+            "ui/pages/drills.py",
+            title="Drills",
+            icon=":material/quiz:",
+            help="Questions with checked answers, each derived afterwards; a mock interview.",
         ),
         st.Page(
             "ui/pages/catalogue.py",

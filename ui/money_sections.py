@@ -17,7 +17,7 @@ def time_and_money(plan: Plan) -> None:
     st.caption("Estimated, with the 90% band where there is one. " + _without_dataset(plan))
     figures = [figure for figure in _figures(plan) if figure is not None]
     if figures:
-        with st.grid(4, min_column_width=150):
+        with st.grid(4, min_column_width=185):
             for label, value, band in figures:
                 st.metric(label, value, band, delta_color="off", delta_arrow="off", border=True, height="stretch")
     said = [words.price_line(plan.price, date.today()) if plan.price else None, words.utilization(plan)]
