@@ -1,6 +1,5 @@
 """The estimate: one request to one plan."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,16 +12,16 @@ from planner.cost.fields import Speed, money_fields
 from planner.identity import Same
 from planner.memory import ledger
 from planner.memory.band import Band, band_for
+from planner.memory.counts import counts_of
 from planner.memory.dims import Number, at_most, larger
-from planner.memory.inventory import Item, Setup
+from planner.memory.inventory import Setup
 from planner.memory.layers import activation_certainty
 from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.pipeline import staged
-from planner.memory.reserved import blocks_of, cached_bytes, kind_of
+from planner.memory.reserved import Blocks, blocks_of, cached_bytes, kind_of
 from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.sharding import buffers_at
-from planner.memory.states import state_bytes
 from planner.memory.work import step_flops
 from planner.notes import notes_of, unquantized_experts
 from planner.prepare import Prepared, prepare
@@ -89,6 +88,32 @@ def resident_bytes(request: PlanRequest, static: Static) -> Resident:
     return Resident(static, always + held, always + in_step)
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The stage of a step that needs most: its static bytes, moments and blocks, and what it keeps on the host."""
+
+    static: Static
+    moments: list[Moment]
+    peak: Moment
+    blocks: Blocks
+    offloaded: int
+
+
+@lru_cache(maxsize=256)
+def _run(its_prepared: Same[Prepared], batch: int, length: int, micro_batches: int, constant: int) -> _Run:
+    """A step at these sizes, whatever the card; kept, as many cards are asked about in turn."""
+    prepared, accumulating = its_prepared.of, micro_batches > 1
+    step = prepared.step(batch, length, accumulating)
+    request = prepared.request.model_copy(update={"gradient_accumulation_steps": micro_batches})
+    answers = []
+    for stage, static in prepared.stages:
+        own_step = staged(step, stage, request)
+        found = moments(static, own_step, accumulating, constant)
+        answers.append((max(found, key=lambda m: m.total), found, static, own_step))
+    peak, found, static, own_step = max(answers, key=lambda answer: answer[0].total)
+    return _Run(static, found, peak, blocks_of(own_step, static, constant, accumulating), own_step.on_host)
+
+
 def compute_memory(request: PlanRequest) -> Memory:
     """All sums of the step, and its peak.
 
@@ -99,39 +124,33 @@ def compute_memory(request: PlanRequest) -> Memory:
     architecture = model.architecture
     check(request, architecture)
     gpu = find_gpu(request.gpu) if request.gpu is not None else None
-    accumulating = request.gradient_accumulation_steps > 1
     batch, length = request.per_device_train_batch_size, request.max_length + request.virtual_tokens
-    step = prepared.step(batch, length, accumulating)
     cublas = cublas_workspace_bytes(capability(gpu)) if request.device == "cuda" else 0
     own = device_length(request, length)
     ids = batch_bytes(request.device, architecture.model_type, request.padding == "padded", batch, own)
-    answers = []
-    for stage, static in prepared.stages:
-        own_step = staged(step, stage, request)
-        found = moments(static, own_step, accumulating, cublas + ids)
-        answers.append((max(found, key=lambda m: m.total), found, static, own_step))
-    peak, found, static, own_step = max(answers, key=lambda answer: answer[0].total)
+    run = _run(Same(prepared), batch, length, request.gradient_accumulation_steps, cublas + ids)
+    static = run.static
     certainty = certainty_of(request, prepared, static)
     band = band_for(request, certainty)
-    cached = cached_bytes(blocks_of(own_step, static, cublas + ids, accumulating), kind_of(request, setup.loss))
-    on_device = device_bytes(peak.total, cached, request, band, gpu.usable_bytes if gpu is not None else None)
+    cached = cached_bytes(run.blocks, kind_of(request, setup.loss))
+    on_device = device_bytes(run.peak.total, cached, request, band, gpu.usable_bytes if gpu is not None else None)
     return Memory(
         request,
         stacked.filled,
         model,
         setup,
         static,
-        found,
-        peak,
+        run.moments,
+        run.peak,
         certainty,
         band,
         on_device,
         cublas,
         ids,
         gpu,
-        static.host_bytes + own_step.on_host,
+        static.host_bytes + run.offloaded,
         prepared,
-        own_step.on_host,
+        run.offloaded,
     )
 
 
@@ -150,7 +169,7 @@ def estimate(request: PlanRequest) -> Plan:
     memory = compute_memory(request)
     request = memory.request
     static, peak, device = memory.static, memory.peak, memory.device
-    counts = _counts(Same(static), request.device)
+    counts = counts_of(Same(static), request.device)
     live = by_category(peak, static, device.runtime)
     values: dict[str, Any] = {
         "id": request.id,
@@ -215,38 +234,6 @@ def _paged_out(memory: Memory) -> int:
 def paged_out(device: Number, usable: Number, paged: Number) -> Number:
     """Paged optimizer states that do not fit on the card; all in bytes, element by element for arrays."""
     return at_most(larger(device - usable, 0), paged)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Sums over a whole model: parameters, the trained weights as saved, and the states of all of them."""
-
-    total_params: int
-    trainable_params: int
-    trained_bytes: int
-    states_bytes: int
-
-
-@lru_cache(maxsize=1024)
-def _counts(its_static: Same[Static], device: str) -> Counts:
-    static = its_static.of
-    items, states = static.items, state_bytes(static.optimizer, static.items, device)
-    return Counts(total_params(items), trainable_params(items), trained_bytes(items), states.total)
-
-
-def total_params(items: Iterable[Item]) -> int:
-    """Parameters of the model, with its adapters."""
-    return sum(item.elements for item in items if item.role != "buffer")
-
-
-def trainable_params(items: Iterable[Item]) -> int:
-    """Parameters that are trained."""
-    return sum(item.elements for item in items if item.trainable)
-
-
-def trained_bytes(items: Iterable[Item]) -> int:
-    """The trained weights as saved: the adapter, or the whole model."""
-    return sum(item.elements * (4 if item.dtype == "float32" else 2) for item in items if item.trainable)
 
 
 def needed_bytes(memory: Memory) -> int:

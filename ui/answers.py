@@ -57,11 +57,11 @@ def one_line(values: state.Values) -> Iterator[None]:
         raise PlannerError(f"{reason}: a fault of this program, please report it with this page's link") from error
 
 
-@st.cache_data(max_entries=1000, show_spinner=False)
+@st.cache_resource(max_entries=1000, show_spinner=False)
 def answer(request_json: str, prices: Stamp) -> Answer:
     """The answer to a request given as its JSON; prices: the own price lists that it is worked out with.
 
-    Raises PlannerError where the request cannot be planned.
+    Kept as it is, not copied: nothing changes an answer. Raises PlannerError where the request cannot be planned.
     """
     request = PlanRequest.model_validate_json(request_json)
     plan = estimate(request)
@@ -88,7 +88,7 @@ def plan_of(request: PlanRequest) -> Plan:
     return _plan(request.model_dump_json(exclude_unset=True), stamp())
 
 
-@st.cache_data(max_entries=1000, show_spinner=False)
+@st.cache_resource(max_entries=1000, show_spinner=False)
 def _plan(request_json: str, prices: Stamp) -> Plan:
     return estimate(PlanRequest.model_validate_json(request_json))
 

@@ -92,7 +92,7 @@ def by_card(request: PlanRequest, today: date) -> None:
         st.caption(f"No price is known for {len(unpriced)} other cards: {', '.join(unpriced)}.")
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
+@st.cache_resource(max_entries=200, show_spinner=False)
 def _options(request_json: str, prices: Stamp) -> tuple[list[cost.Option], list[str]]:
     return cost.options(PlanRequest.model_validate_json(request_json), plan_of)
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from planner.catalog.rows.gpu import GpuRow
 from planner.cost.rate import Rate, rate_of
-from planner.estimate import VERDICTS, total_params, trainable_params, trained_bytes
+from planner.estimate import VERDICTS
 from planner.grid import on_cards
 from planner.grid_cost import costs
 from planner.grid_time import times
+from planner.memory.counts import total_params, trainable_params, trained_bytes
 from planner.memory.inventory import Item
 from planner.schema import PlanRequest
 from planner.sweep.block import Numbers, Texts, numbers, rounded, texts
