@@ -11,6 +11,7 @@ from planner.catalog.rows.band import UNNAMED, BandRunRow
 from planner.catalog.rows.throughput import ConstantRow, SpeedBandRow, SpeedFitRow, SpeedRunRow
 from planner.evidence.fit import ANY, Fit, fit
 from planner.evidence.speed_fit import Case, LeftOut, cases_of, fit_constants, leave_each_source_out
+from planner.evidence.summary import ninetieth
 from planner.throughput.constants import Constants
 
 _DIGITS = 4
@@ -103,9 +104,9 @@ def _summary(runs: Sequence[SpeedRunRow], bands: Sequence[SpeedBandRow], fitted:
     assert fitted.coverage is not None and fitted.median_width is not None
     figures = {
         "median_error": median(errors),
-        "p90_error": errors[int(0.9 * (len(errors) - 1))],
+        "p90_error": ninetieth(errors),
         "held_out_median_error": median(held_out),
-        "held_out_p90_error": held_out[int(0.9 * (len(held_out) - 1))],
+        "held_out_p90_error": ninetieth(held_out),
         "widening": fitted.widening,
         "coverage": fitted.coverage,
         "held_out_coverage": sum(inside) / len(inside),

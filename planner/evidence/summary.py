@@ -64,11 +64,19 @@ def errors_of(group: str, found: Sequence[Scored]) -> Errors:
         figures=len(measured),
         answered=len(errors),
         median_error=median(sizes),
-        p90_error=sizes[int(0.9 * (len(sizes) - 1))],
+        p90_error=ninetieth(sizes),
         bias=median(errors),
         under_share=sum(error < UNDER for error in errors) / len(errors),
         in_band_share=sum(inside) / len(inside),
     )
+
+
+def ninetieth(ordered: Sequence[float]) -> float:
+    """The 90th percentile, linear between the figures beside it."""
+    place = 0.9 * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 def errors_by(name: GroupName, found: Sequence[Evidence]) -> list[Errors]:

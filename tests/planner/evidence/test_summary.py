@@ -11,10 +11,17 @@ def test_errors_of_five() -> None:
     errors = errors_of("all", found)
     assert (errors.figures, errors.answered) == (6, 5)
     assert errors.median_error == pytest.approx(0.06)
-    assert errors.p90_error == pytest.approx(0.2)
+    assert errors.p90_error == pytest.approx(0.2 + 0.6 * (0.5 - 0.2)), "0.9 x 4 is the place 3.6 of 0 to 4"
     assert errors.bias == pytest.approx(0.0)
     assert errors.under_share == pytest.approx(2 / 5)
     assert errors.in_band_share == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize("measured", [(80,), (80, 95), (80, 95, 99)])
+def test_the_90th_percentile_of_few_is_no_less_than_their_median(measured: tuple[float, ...]) -> None:
+    errors = errors_of("few", [row(str(p), p) for p in measured])
+    assert errors.p90_error is not None and errors.median_error is not None
+    assert errors.p90_error >= errors.median_error
 
 
 def test_a_group_without_answers_has_figures_and_no_errors() -> None:
