@@ -1,6 +1,7 @@
 """``evidence`` and ``calibrate``: what they show, filter, refuse and write."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_calibrate_shows_a_fit_and_leaves_the_kept_one() -> None:
 
 def test_calibrate_writes_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What is written reads back as the same rows: the fit of the JSON."""
-    (tmp_path / "bands").mkdir()
+    shutil.copytree(tables.DATA_DIR, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(tables, "DATA_DIR", tmp_path)
     fitted = as_json("calibrate", "--published", "--write")
     lines = (tmp_path / "bands" / "bands.csv").read_text().splitlines()
