@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from planner.memory.work import Work, step_work
+from planner.memory.work import Work, step_flops, step_work
 from planner.prepare import prepare
 from planner.throughput.compiled import step_load
 from planner.throughput.load import Load, Operations, load_of
@@ -28,6 +28,18 @@ def test_attention_is_asked_for_what_is_not_masked() -> None:
     load = load_of([Work("attention", "forward", "bfloat16", 1000, 10, 2, masked_flops=400)])
     assert load.kinds["attention"].flops == {"bfloat16": Operations(1200)}
     assert load.flops == 2000
+
+
+def test_convolutions_are_counted_as_products_are() -> None:
+    load = load_of([replace(PRODUCT, kind="convolution")])
+    one = 3 * 5 * 2 * 1000 * 200 * 50
+    assert (load.flops, load.kinds["convolution"].flops["bfloat16"].done) == (one, one)
+
+
+def test_a_model_with_convolutions_is_asked_for_all_its_operations() -> None:
+    stacked, prepared = prepare(asked(model="state-spaces/mamba-2.8b-hf"))
+    load = step_load(prepared, stacked.request, 2, 64)
+    assert load.kinds["convolution"].flops and load.flops == step_flops(prepared, stacked.request, 2, 64)
 
 
 def test_other_kernels_are_bytes_and_calls() -> None:
