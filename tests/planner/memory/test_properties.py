@@ -11,9 +11,9 @@ from planner.answer import CATEGORIES, PHASES, Plan
 from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.grid import peak_bytes_grid
-from planner.memory.inventory import inventory, resolve_setup
+from planner.memory.inventory import Item, inventory, resolve_setup
 from planner.memory.quantized import constants_bytes, packed_bytes
-from planner.memory.states import MIN_8BIT_NUMEL
+from planner.memory.states import moment_bytes
 from planner.memory.taped import tape_layer, tape_model
 from planner.optimizers import OPTIMIZERS
 from planner.resolve import load_model
@@ -137,7 +137,7 @@ def test_bytes_never_fall_with_the_length(request: Fields, more: int) -> None:
 def test_bytes_never_fall_with_the_vocabulary(request: Fields, more: int) -> None:
     model = request["model"]
     larger = request | {"model": model | {"vocab_size": model["vocab_size"] + more}}
-    assume(not crosses_8_bit_threshold(request, larger))
+    assume(not begins_to_quantize_states(request, larger))
     never_falls(request, larger)
 
 
@@ -154,36 +154,35 @@ def test_bytes_never_fall_with_the_depth(request: Fields, more: int) -> None:
 @given(requests(models=MODELS, method="lora") | requests(models=MODELS, method="qlora"), st.sampled_from((1, 8, 64)))
 def test_bytes_never_fall_with_the_rank(request: Fields, more: int) -> None:
     larger = request | {"lora": request["lora"] | {"r": request["lora"]["r"] + more}}
-    assume(not crosses_8_bit_threshold(request, larger))
+    assume(not begins_to_quantize_states(request, larger))
     never_falls(request, larger)
 
 
-def crosses_8_bit_threshold(request: Fields, larger: Fields) -> bool:
-    """Whether a tensor leaves bitsandbytes' threshold behind: below 4,096 elements its states are in 32 bits.
+def begins_to_quantize_states(request: Fields, larger: Fields) -> bool:
+    """Whether a tensor becomes large enough, or of a size, that its states are quantized.
 
-    The library's own exception to monotony: a tensor of 4,095 elements has states of 32,760 bytes, one of 4,096 has
-    8,320.
+    The libraries' own exception to monotony: in bitsandbytes a tensor of 4,095 elements has states of 32,760 bytes, one
+    of 4,096 has 8,320; torchao's 4 bits need whole blocks of 128 elements besides.
     """
-    if OPTIMIZERS[request["optim"]].state_format != "blockwise_8bit":
-        return False
-    before, after = trained_sizes(request), trained_sizes(larger)
-    return any(a < MIN_8BIT_NUMEL <= b for a, b in zip(before, after, strict=True))
+    optimizer = OPTIMIZERS[request["optim"]]
+    before, after = ([moment_bytes(optimizer, item) for item in trained(r)] for r in (request, larger))
+    return any(b < a for a, b in zip(before, after, strict=True))
 
 
-def trained_sizes(request: Fields) -> list[int]:
+def trained(request: Fields) -> list[Item]:
     asked = parse_request(request)
     architecture = load_model(asked).architecture
     items = inventory(asked, architecture, resolve_setup(asked, architecture))
-    return [item.numel for item in items if item.trainable]
+    return [item for item in items if item.trainable]
 
 
-def test_the_8_bit_threshold_is_a_real_exception() -> None:
+def test_states_that_begin_to_be_quantized_are_a_real_exception() -> None:
     request = {
         "model": {"model_type": "llama", "hidden_size": 256, "num_attention_heads": 4, "vocab_size": 100},
         **{"method": "lora", "optim": "adamw_bnb_8bit", "device": "cpu", "lora": {"r": 15}},
     }
     larger = request | {"lora": {"r": 16}}
-    assert crosses_8_bit_threshold(request, larger)
+    assert begins_to_quantize_states(request, larger)
     states = [p.steady_bytes - p.weights_bytes for p in (plan(request), plan(larger))]
     assert states[1] < states[0]
 
