@@ -128,61 +128,63 @@ class Plan(BaseModel):
 
     model_config = _CONFIG
 
-    id: str | None = None
-    schema_version: str
-    tool_version: str
-    model: str
-    method: str
-    total_params: int
-    trainable_params: int
-    weights_bytes: int
-    gradients_bytes: int
-    optimizer_bytes: int
-    activations_bytes: int
-    logits_bytes: int
-    workspace_bytes: int
-    runtime_bytes: int
+    id: str | None = Field(None, description="the request's, echoed")
+    schema_version: str = Field(description="raised where a name changes its meaning")
+    tool_version: str = Field(description="of the planner that answered")
+    model: str = Field(description="id in the catalogue or on the Hub, path, or the config's model_type")
+    method: str = Field(description="as in the request")
+    total_params: int = Field(description="adapters included; quantized weights count whole")
+    trainable_params: int = Field(description="those that the optimizer updates")
+    weights_bytes: int = Field(description="live at the peak, as each category; parameters and buffers")
+    gradients_bytes: int = Field(description="of parameters, live at the peak")
+    optimizer_bytes: int = Field(description="the optimizer's states, live at the peak")
+    activations_bytes: int = Field(description="kept for backward or at work, live at the peak")
+    logits_bytes: int = Field(description="of head and loss, live at the peak")
+    workspace_bytes: int = Field(description="kernels' own, casts and buffers, live at the peak")
+    runtime_bytes: int = Field(description="CUDA context; the categories sum to peak_bytes and this")
     peak_bytes: int = Field(description="tensor bytes live at the peak; compare with torch's max_memory_allocated")
     steady_bytes: int = Field(description="live between steps, after zero_grad")
     reserved_bytes: int = Field(description="with the allocator's rounding and fragmentation")
     device_bytes: int = Field(description="with the context: what nvidia-smi shows")
     needed_bytes: int = Field(description="peak, the least slack and context: what verdict and headroom are about")
-    peak_phase: Phase
+    peak_phase: Phase = Field(description="of the training step, in which the peak falls")
     low_bytes: int = Field(description="lower end of the 90% band on device_bytes")
     high_bytes: int = Field(description="upper end of the 90% band on device_bytes")
     verdict: Verdict | None = Field(None, description="null where no card is named")
-    oom_probability: float | None = None
-    headroom_bytes: int | None = None
-    usable_bytes: int | None = None
-    gpu: str | None = None
-    host_bytes: int
-    disk_bytes: int
+    oom_probability: float | None = Field(None, description="0 to 1, from the band; null where no card is named")
+    headroom_bytes: int | None = Field(None, description="usable less needed; negative where it does not fit")
+    usable_bytes: int | None = Field(None, description="what a process gets of the card")
+    gpu: str | None = Field(None, description="the card's key in the catalogue")
+    host_bytes: int = Field(description="CPU memory that a node needs: loading, offload, paged states")
+    disk_bytes: int = Field(description="weights to fetch and one checkpoint to keep")
     adapter_bytes: int = Field(description="the trained weights as saved: the adapter, or the whole model")
     certainty: Certainty = Field(description="the least certain of the terms' certainties")
-    terms: tuple[Term, ...]
-    timeline: tuple[PhaseBytes, ...]
+    terms: tuple[Term, ...] = Field(description="the ledger of the peak: they sum to peak_bytes and runtime_bytes")
+    timeline: tuple[PhaseBytes, ...] = Field(description="the largest moment of every phase")
     flops_per_step: int | None = Field(
         None,
         description="matrix products, attention and convolutions of one optimizer step, all micro-batches and devices "
         "together; recomputed operations count, causal attention counts as full",
     )
-    step_seconds: float | None = None
-    step_seconds_low: float | None = None
-    step_seconds_high: float | None = None
+    step_seconds: float | None = Field(
+        None, description="of one optimizer step; null where the card's rate is not known"
+    )
+    step_seconds_low: float | None = Field(None, description="lower end of the 90% band on step_seconds")
+    step_seconds_high: float | None = Field(None, description="upper end of the 90% band on step_seconds")
     step_parts: tuple[TimePart, ...] = Field((), description="what step_seconds is made of")
     tokens_per_second: float | None = Field(None, description="of all devices together")
     mfu: float | None = Field(None, description="model FLOPs utilization: recomputed operations do not count")
     hfu: float | None = Field(None, description="hardware FLOPs utilization: recomputed operations count")
     train_hours: float | None = Field(None, description="null where no dataset is given")
-    train_hours_low: float | None = None
-    train_hours_high: float | None = None
+    train_hours_low: float | None = Field(None, description="at step_seconds_low")
+    train_hours_high: float | None = Field(None, description="at step_seconds_high")
     energy_kwh: float | None = Field(None, description="at the meter: cards, their machine and the site around it")
     cost_usd: float | None = Field(None, description="null where no dataset is given, or nothing is priced")
-    cost_usd_low: float | None = None
-    cost_usd_high: float | None = None
-    usd_per_million_tokens: float | None = None
+    cost_usd_low: float | None = Field(None, description="at train_hours_low")
+    cost_usd_high: float | None = Field(None, description="at train_hours_high")
+    usd_per_million_tokens: float | None = Field(None, description="of training; null where nothing is priced")
     price: Price | None = Field(None, description="null where nothing is priced")
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = Field((), description="what was filled in, assumed or left out")
 
     @property
     def needed_band(self) -> tuple[int, int]:

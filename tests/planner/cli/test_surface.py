@@ -177,3 +177,7 @@ def test_the_request_schema_states_the_defaults_of_the_contract() -> None:
         "dataset": None,
         "pricing": None,
     }
+
+
+def test_every_field_of_the_answer_is_described() -> None:
+    assert [name for name, field in Plan.model_fields.items() if not field.description] == []
