@@ -38,6 +38,16 @@ PATTERNS: dict[Category, str] = {
 Spec = dict[str, Any]
 
 
+def drawn(traces: list[Spec], layout: Spec) -> go.Figure:
+    """A figure of plain traces and layout.
+
+    Plotly looks into a pandas that another visitor's thread is still importing, and fails: wait until it is whole.
+    """
+    import pandas  # noqa: F401
+
+    return go.Figure({"data": traces, "layout": layout})
+
+
 def breakdown_figure(plan: Plan) -> go.Figure:
     """What is on the card at the peak, by category, as one stacked bar against the card's usable memory."""
     traces = [segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), PATTERNS[c]) for c in CATEGORIES]
@@ -50,7 +60,7 @@ def breakdown_figure(plan: Plan) -> go.Figure:
     }
     if plan.usable_bytes is not None:
         layout |= card_line(plan.usable_bytes, edge)
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def segment(name: str, num_bytes: int, pattern: str) -> Spec:
@@ -122,7 +132,7 @@ def timeline_figure(plan: Plan) -> go.Figure:
         "annotations": [_peak(plan)],
         "shapes": card_level(plan),
     }
-    return go.Figure({"data": [_moments(c, plan.timeline) for c in CATEGORIES], "layout": layout})
+    return drawn([_moments(c, plan.timeline) for c in CATEGORIES], layout)
 
 
 def _moments(category: Category, timeline: tuple[PhaseBytes, ...]) -> Spec:

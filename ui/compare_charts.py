@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from planner.answer import CATEGORIES, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
-from ui.charts import GREY, PATTERNS, Spec, marker, stacked_layout
+from ui.charts import GREY, PATTERNS, Spec, drawn, marker, stacked_layout
 from ui.text import slack_bytes
 
 _BAR_HEIGHT = 46
@@ -27,7 +27,7 @@ def compare_figure(found: Named) -> go.Figure:
     traces.append(_segments("allocator's slack", "+", names, [slack_bytes(plan) for _, plan in found]))
     traces += [_bands(found), *_cards(found)]
     edge = max(gib(max(plan.high_bytes, plan.usable_bytes or 0)) for _, plan in found) * 1.06
-    return go.Figure({"data": traces, "layout": _layout(len(found), edge)})
+    return drawn(traces, _layout(len(found), edge))
 
 
 def _segments(name: str, pattern: str, names: list[str], sizes: list[int]) -> Spec:

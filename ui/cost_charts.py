@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from planner.cost.break_even import BreakEven
-from ui.charts import GREY
+from ui.charts import GREY, drawn
 from ui.money_text import usd
 
 Spec = dict[str, Any]
@@ -29,7 +29,7 @@ def break_even_figure(found: BreakEven, run_hours: float | None) -> go.Figure:
         "shapes": _run(run_hours, hours[-1]),
         "dragmode": False,
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def _line(name: str, hours: list[float], usd_in_all: list[float], dash: str) -> Spec:

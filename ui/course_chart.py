@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from planner.answer import CATEGORIES, PHASE_NAMES, Category, Phase, PhaseBytes, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
-from ui.charts import GREY, PATTERNS, Spec, card_level, stacked_layout
+from ui.charts import GREY, PATTERNS, Spec, card_level, drawn, stacked_layout
 from ui.text import SHORT_PHASES
 
 _HEIGHT = 400
@@ -53,7 +53,7 @@ def course_figure(course: Course, plan: Plan) -> go.Figure:
         "shapes": [*(_border(span.start) for span in spans[1:]), *card_level(plan)],
         "hovermode": "x unified",
     }
-    return go.Figure({"data": [_area(category, spans) for category in CATEGORIES], "layout": layout})
+    return drawn([_area(category, spans) for category in CATEGORIES], layout)
 
 
 def _spans(course: Course) -> list[_Span]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from planner.evidence.score import Evidence
 from planner.report_evidence import percent
 from planner.units import format_gib, gib
-from ui.charts import GREY
+from ui.charts import GREY, drawn
 
 _HEIGHT = 520
 #: Space on both sides of the smallest and the largest figure, as a factor.
@@ -36,7 +36,7 @@ def scatter_figure(found: Sequence[Evidence], band: tuple[float, float] | None) 
         "tickvals": list(_TICKS_GIB),
         "fixedrange": True,
     }
-    return go.Figure({"data": traces, "layout": _layout(axis)})
+    return drawn(traces, _layout(axis))
 
 
 def _edges(shown: Sequence[Evidence]) -> tuple[float, float]:

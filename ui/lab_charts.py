@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from planner.labs.lesson import Lesson
 from planner.labs.levels import TYPES, levels
-from ui.charts import GREY, Spec, stacked_layout
+from ui.charts import GREY, Spec, drawn, stacked_layout
 
 _HEIGHT, _ERRORS_HEIGHT = 300, 220
 
@@ -27,7 +27,7 @@ def levels_figure(lesson: Lesson) -> go.Figure:
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "type": "category"},
         "showlegend": False,
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def _dots(name: str, values: list[float], symbol: str, size: int, opacity: float) -> Spec:
@@ -57,7 +57,7 @@ def errors_figure(lesson: Lesson) -> go.Figure:
         "xaxis": {"tickformat": ".0%", "fixedrange": True, "nticks": 6, "rangemode": "tozero"},
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "type": "category"},
     }
-    return go.Figure({"data": [bars], "layout": layout})
+    return drawn([bars], layout)
 
 
 def levels_alt(lesson: Lesson) -> str:
@@ -82,7 +82,7 @@ def losses_figure(ways: Sequence[Mapping[str, Any]]) -> go.Figure:
         "xaxis": {"title": {"text": "steps"}, "fixedrange": True, "nticks": 8},
         "yaxis": {"title": {"text": "loss a character"}, "fixedrange": True, "nticks": 6},
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def _line(way: Mapping[str, Any], dash: str, symbol: str) -> Spec:

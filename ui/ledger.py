@@ -1,6 +1,7 @@
 """Every byte of the answer, opened: the bar of the parts and the ledger's rows lead to formula, values and source.
 
-pandas comes with the tables, which stand below the answer: it is imported there, so that a cold start answers sooner.
+pandas comes with pictures and tables, which stand below the answer: it is imported there, so that a cold start answers
+sooner.
 """
 
 from collections.abc import Sequence
@@ -20,9 +21,6 @@ _MOST_DERIVED = 3
 @st.fragment
 def breakdown(plan: Plan) -> None:
     """The bar of the parts against the card's line; a chosen part is derived below."""
-    # Plotly looks into a pandas that another visitor's thread is still importing, and fails: wait until it is whole.
-    import pandas  # noqa: F401
-
     st.subheader("Where the memory goes", anchor=False)
     st.caption(
         "What is on the card at the peak of a step (estimated), with the 90% band on the whole. "

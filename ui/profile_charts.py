@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from planner.side_by_side import Levels
 from planner.units import MIB
+from ui.charts import drawn
 from ui.profile_tables import level_name
 
 #: Level, the field of a row, and a texture, so that neighbours differ without colour.
@@ -31,7 +32,7 @@ def levels_figure(rows: Sequence[Levels]) -> go.Figure:
         "yaxis": {"ticksuffix": " MiB", "fixedrange": True, "rangemode": "tozero", "nticks": 6},
         "dragmode": False,
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def _bars(level: str, names: list[str], values: list[int | None], pattern: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from planner.report_serving import PART_NAMES
 from planner.serving.answer import PARTS, Part, Serving
 from planner.serving.scenario import Way
 from planner.units import format_gib, gib
-from ui.charts import GREY, Spec, card_line, marker, segment, stacked_layout
+from ui.charts import GREY, Spec, card_line, drawn, marker, segment, stacked_layout
 
 _PATTERNS: dict[Part, str] = {"base": "", "adapters": "/", "cache": ".", "runtime": "-"}
 _HEIGHT, _WAYS_HEIGHT = 230, 250
@@ -25,7 +25,7 @@ def serving_figure(found: Serving) -> go.Figure:
     }
     if found.usable_bytes is not None:
         layout |= card_line(found.usable_bytes, edge)
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def ways_figure(both: Sequence[Way], found: Serving) -> go.Figure:
@@ -41,7 +41,7 @@ def ways_figure(both: Sequence[Way], found: Serving) -> go.Figure:
         "xaxis": {"ticksuffix": " GiB", "fixedrange": True, "nticks": 6, "rangemode": "tozero"},
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "type": "category"},
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def _bars(name: str, pattern: str, names: list[str], sizes: list[int]) -> Spec:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from planner.sweep.block import Block
 from ui import money_text as words
-from ui.charts import GREY, Spec
+from ui.charts import GREY, Spec, drawn
 from ui.sweep import Options
 
 _CELL_HEIGHT = 38
@@ -50,7 +50,7 @@ def heat_figure(table: Block) -> go.Figure:
         "yaxis": {"title": {"text": "batch size"}, "type": "category", "fixedrange": True},
         "dragmode": False,
     }
-    return go.Figure({"data": [trace], "layout": layout})
+    return drawn([trace], layout)
 
 
 Cell = tuple[str | None, float | None]
@@ -106,7 +106,7 @@ def front_figure(options: Options) -> go.Figure:
         "annotations": _ends(options),
         "dragmode": False,
     }
-    return go.Figure({"data": traces, "layout": layout})
+    return drawn(traces, layout)
 
 
 def _axis(title: str, values: NDArray[np.float64]) -> Spec:
