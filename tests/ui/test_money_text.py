@@ -101,9 +101,14 @@ def test_hours_and_money_stand_with_their_bands(make_plan: Callable[..., Plan]) 
 
 
 def test_without_a_dataset_a_million_tokens_has_a_price(make_plan: Callable[..., Plan]) -> None:
-    app = shown(make_plan(step_seconds=2.0, usd_per_million_tokens=0.5, price=PRICE))
+    app = shown(make_plan(verdict="fits", step_seconds=2.0, usd_per_million_tokens=0.5, price=PRICE))
     assert [metric.label for metric in app.metric] == ["One step", "A million tokens"]
     assert "Dataset, in the sidebar" in app.caption[0].value
+
+
+def test_what_does_not_fit_has_its_time_under_a_condition(make_plan: Callable[..., Plan]) -> None:
+    app = shown(make_plan(verdict="does not fit", step_seconds=2.0, price=PRICE))
+    assert "It does not fit" in app.caption[0].value
 
 
 @pytest.mark.parametrize(
