@@ -36,6 +36,9 @@ class ParallelismSettings(BaseModel):
     activation_offloading: bool = Field(
         False, description="keep what the layers save for backward in the host's memory"
     )
+    overlap_comm: bool = Field(
+        True, description="exchange between devices, and copies of activations to the host, run beside the computation"
+    )
 
     @property
     def model_parallel_size(self) -> int:

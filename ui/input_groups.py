@@ -42,14 +42,16 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "offload_optimizer",
         "offload_params",
         "activation_offloading",
+        "overlap_comm",
     ),
     "adapters": ("lora_r", "lora_dropout", "target_modules", "autocast_adapter_dtype"),
     "quantization": ("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "upcast_unquantized"),
 }
-_OFFLOADS = {
+_SWITCHES = {
     "offload_optimizer": "Optimizer states on the host",
     "offload_params": "Parameters on the host",
     "activation_offloading": "Activations on the host",
+    "overlap_comm": "Exchange beside computation",
 }
 
 
@@ -61,7 +63,7 @@ def sharing() -> dict[str, Any]:
         for kind in sizes:
             key = f"{kind}_parallel_size"
             values[key] = count(key, f"{kind.capitalize()} parallel", f"`{key}`: {state.description(key)}.")
-        for key, label in _OFFLOADS.items():
+        for key, label in _SWITCHES.items():
             values[key] = switch(key, label, f"`{key}`: {state.description(key)}.")
         return values
 

@@ -48,6 +48,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "offload_optimizer": ("parallelism", "offload_optimizer"),
     "offload_params": ("parallelism", "offload_params"),
     "activation_offloading": ("parallelism", "activation_offloading"),
+    "overlap_comm": ("parallelism", "overlap_comm"),
     "stack": ("stack",),
     "max_length": ("max_length",),
     "per_device_train_batch_size": ("per_device_train_batch_size",),

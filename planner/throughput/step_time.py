@@ -4,7 +4,7 @@ Everything is arithmetic on numbers or arrays: batch and length may be arrays, a
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.memory.dims import Number, larger
 from planner.memory.model_parallel import device_length
@@ -76,8 +76,10 @@ def ask(request: PlanRequest, prepared: Prepared, batch: Number, length: Number,
 
 def step_time(asked: Asked, rates: Rates, c: Constants | None = None) -> StepTime:
     """The time of a step on cards of these rates."""
-    c = c or constants()
     request, load = asked.request, asked.load
+    c = c or constants()
+    if not request.parallelism.overlap_comm:
+        c = replace(c, overlap_share=0.0)
     parts = tuple(_parts(asked, rates, c))
     seconds = sum(part.seconds for part in parts)
     flops = asked.flops

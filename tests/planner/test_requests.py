@@ -143,7 +143,7 @@ INVALID_NESTED: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "parallelism": {
         "strategy": word_but("none", "ddp", "zero1", "zero2", "zero3", "fsdp", "hsdp"),
         **dict.fromkeys((f"{kind}_parallel_size" for kind in PARALLEL_KINDS), count_outside(1, MAX_GPUS)),
-        **dict.fromkeys(("offload_optimizer", "offload_params", "activation_offloading"), NOT_A_FLAG),
+        **dict.fromkeys(("offload_optimizer", "offload_params", "activation_offloading", "overlap_comm"), NOT_A_FLAG),
     },
     "dataset": {
         "num_tokens": count_outside(1, MAX_TOKENS),

@@ -17,6 +17,7 @@ FROZEN = frozenset(
         "offload_optimizer",
         "offload_params",
         "activation_offloading",
+        "overlap_comm",
         "stack",
         "max_length",
         "per_device_train_batch_size",

@@ -18,8 +18,8 @@ REQUEST_FLAGS = frozenset(
     --group-size --bnb-4bit-quant-type --bnb-4bit-use-double-quant
     --bnb-4bit-compute-dtype --upcast-unquantized --stack --device --gpu --num-gpus --num-nodes --strategy
     --tensor-parallel-size --pipeline-parallel-size --context-parallel-size --expert-parallel-size
-    --offload-optimizer --offload-params --activation-offloading --expandable-segments
-    --num-tokens --num-examples --mean-length --num-train-epochs
+    --offload-optimizer --offload-params --activation-offloading --overlap-comm
+    --expandable-segments --num-tokens --num-examples --mean-length --num-train-epochs
     --pricing --provider --usd-per-gpu-hour --restart-allowance --purchase-price-usd
     --host-price-usd --useful-life-years --power-w
     --host-power-w --power-usage-effectiveness --electricity-usd-per-kwh --utilization""".split()
@@ -61,7 +61,7 @@ FLAGS = {
 ON_OFF = frozenset(
     """--gradient-checkpointing --use-reentrant --use-dora --use-rslora --autocast-adapter-dtype --load-in-4bit
     --load-in-8bit --bnb-4bit-use-double-quant --upcast-unquantized --browser --keep --offload-optimizer
-    --offload-params --activation-offloading --expandable-segments""".split()
+    --offload-params --activation-offloading --overlap-comm --expandable-segments""".split()
 )
 ANSWER_NAMES = frozenset(
     """id schema_version tool_version model method total_params trainable_params weights_bytes gradients_bytes
@@ -173,6 +173,7 @@ def test_the_request_schema_states_the_defaults_of_the_contract() -> None:
             "offload_optimizer": False,
             "offload_params": False,
             "activation_offloading": False,
+            "overlap_comm": True,
         },
         "dataset": None,
         "pricing": None,

@@ -9,6 +9,7 @@ from planner.prepare import prepare
 from planner.throughput.constants import constants
 from planner.throughput.exchange import Exchange, across_seconds, exchange_of, ring_seconds
 from planner.throughput.rates import rates_of
+from planner.throughput.timed import step_time_of
 from tests.planner.throughput.asks import asked
 
 C = replace(constants(), link_share=0.5, collective_seconds=1e-5, hop_seconds=1e-6)
@@ -66,6 +67,20 @@ def test_hybrid_sharding_stays_in_its_node_and_reduces_gradients_between_nodes()
     assert (exchange.micro_batch_bytes, exchange.across_bytes) == (3 * 2 * params, 2 * 2 * params)
     assert ring_seconds(8e9, 0, request, RATES, C) == pytest.approx(8e9 * 7 / 8 / (300e9 * 0.5))
     assert across_seconds(8e9, request, RATES, C) == pytest.approx(8e9 / 2 / (8 * 25e9 * 0.5))
+
+
+def test_without_overlap_the_whole_exchange_is_waited_for() -> None:
+    seconds = {}
+    for overlap in (True, False):
+        request = asked(num_gpus=8, max_length=4096, parallelism={"strategy": "fsdp", "overlap_comm": overlap})
+        time = step_time_of(request, find_gpu("a100-80gb-sxm"))
+        seconds[overlap] = next(p.seconds for p in time.parts if p.name == "exchange of weights and gradients")
+    stacked, prepared = prepare(request)
+    exchange, c = exchange_of(stacked.request, prepared), constants()
+    rates = rates_of(find_gpu("a100-80gb-sxm"), c)
+    whole = ring_seconds(exchange.micro_batch_bytes, exchange.micro_batch_calls, stacked.request, rates, c)
+    assert seconds[False] == pytest.approx(whole)
+    assert seconds[True] < whole
 
 
 def test_one_device_sends_nothing() -> None:
