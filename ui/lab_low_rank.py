@@ -7,8 +7,8 @@ import streamlit as st
 from planner.catalog.texts import read_text, text_title
 from planner.hosted import is_hosted
 from planner.units import MIB, format_count
-from ui import charts, lab_charts, profile_text
-from ui.profile_sections import WATCH_SECONDS, hosted, runner, what_is_missing
+from ui import charts, lab_charts
+from ui.profile_sections import hosted, runner, watch, what_is_missing
 from ui.widgets import URL
 
 FIRST, SECOND = "alice.txt", "coriolanus.txt"
@@ -31,7 +31,7 @@ def laboratory() -> None:
     elif not what_is_missing():
         _start()
     if runner().running:
-        _watch()
+        watch()
         return
     run = runner().last
     if run is not None and run.what == WHAT and run.error is not None:
@@ -52,21 +52,6 @@ def _start() -> None:
         if not runner().experiment(WHAT, task):
             st.warning("Another run is under way on this machine: wait for it, or stop it.")
         st.rerun()
-
-
-@st.fragment(run_every=WATCH_SECONDS)
-def _watch() -> None:
-    run = runner().last
-    if run is None or run.done.is_set():
-        st.rerun()
-        return
-    share, words = profile_text.progress_line(run.progress, run.elapsed_seconds)
-    st.progress(share, text=f"{run.what}: {words}")
-    if run.stop.is_set():
-        st.caption("Stopping.")
-    elif st.button("Stop", icon=":material/stop:", key="lab_stop"):
-        runner().stop()
-        st.rerun(scope="fragment")
 
 
 def _outcome(answer: dict[str, Any]) -> None:
