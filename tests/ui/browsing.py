@@ -56,6 +56,19 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(timeout=20)
 
 
+def becomes_a_phone(page: "Page") -> bool:
+    """Whether the page, made as wide as a phone, soon needs no scrolling sideways: tables and pictures shrink later."""
+    from playwright.sync_api import TimeoutError as Late
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    fits = "Math.max(document.documentElement.scrollWidth, document.querySelector('[data-testid=stMain]').scrollWidth)"
+    try:
+        page.wait_for_function(f"{fits} <= 390", timeout=SECONDS * 1000)
+    except Late:
+        return False
+    return True
+
+
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from planner.estimate import estimate
 from planner.schema import parse_request
-from tests.ui.browsing import SECONDS
+from tests.ui.browsing import SECONDS, becomes_a_phone
 from ui import state
 
 pytestmark = pytest.mark.browser
@@ -95,11 +95,10 @@ def test_a_row_of_the_ledger_opens_its_derivation(page: Page) -> None:
 
 
 def test_a_phone_shows_it_all_without_scrolling_sideways(page: Page) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+    assert becomes_a_phone(page)
     page.reload()
     wait_until_drawn(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert becomes_a_phone(page)
 
 
 def test_the_evidence_is_one_click_away_and_fits_a_phone(page: Page, complaints: list[str]) -> None:
@@ -108,9 +107,7 @@ def test_the_evidence_is_one_click_away_and_fits_a_phone(page: Page, complaints:
     expect(page.get_by_role("heading", name="How right is it?")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.get_by_role("heading", name="Our own measured runs")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=SECONDS * 1000)
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert becomes_a_phone(page)
     assert complaints == []
 
 
@@ -122,9 +119,7 @@ def test_the_cost_is_one_click_away_and_fits_a_phone(page: Page, complaints: lis
     expect(page.get_by_text("price of 2026-").first).to_be_visible(timeout=SECONDS * 1000)
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=SECONDS * 1000)
     page.wait_for_url("**num_tokens=100000000**")
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert becomes_a_phone(page)
     assert complaints == []
 
 
@@ -134,9 +129,7 @@ def test_serving_is_one_click_away_and_fits_a_phone(page: Page, complaints: list
     expect(page.get_by_role("heading", name="How many can it serve?")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.get_by_role("heading", name="Take it with you")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.locator(".js-plotly-plot .main-svg").first).to_be_visible(timeout=SECONDS * 1000)
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert becomes_a_phone(page)
     assert complaints == []
 
 
@@ -155,9 +148,7 @@ def test_a_topic_is_learnt_for_the_question_at_hand_on_a_phone_too(page: Page, c
     expect(page.locator(".katex-display").first).to_be_visible(timeout=SECONDS * 1000)
     expect(page.get_by_role("button", name="Markdown")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.get_by_text("your question was about")).to_have_count(0)
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert becomes_a_phone(page)
     assert complaints == []
 
 
@@ -193,7 +184,5 @@ def test_a_table_is_made_and_taken_away(page: Page, complaints: list[str]) -> No
         page.get_by_role("button", name="CSV", exact=True).click()
     lines = file.value.path().read_text().splitlines()
     assert len(lines) == 61 and lines[0].startswith("model,method,gpu,num_gpus")
-    page.set_viewport_size({"width": 390, "height": 844})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert page.get_by_test_id("stMain").evaluate("node => node.scrollWidth") <= 390
+    assert becomes_a_phone(page)
     assert complaints == []

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from planner.estimate import estimate
 from planner.schema import parse_request
-from tests.ui.browsing import SECONDS
+from tests.ui.browsing import SECONDS, becomes_a_phone
 
 pytestmark = pytest.mark.browser
 
@@ -35,12 +35,6 @@ def go(page: Page, name: str, heading: str) -> None:
     """From the page at hand to another by the sidebar's link."""
     page.get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible(timeout=PATIENT)
-
-
-def fits_a_phone(page: Page) -> bool:
-    page.set_viewport_size({"width": 390, "height": 844})
-    wide = page.evaluate("document.documentElement.scrollWidth")
-    return int(wide) <= 390 and int(page.get_by_test_id("stMain").evaluate("node => node.scrollWidth")) <= 390
 
 
 def test_a_comparison_is_made_taken_away_and_opened(page: Page, address: str, complaints: list[str]) -> None:
@@ -158,5 +152,5 @@ def test_a_phone_shows_these_pages_too(page: Page, name: str, heading: str) -> N
     wait_until_drawn(page)
     go(page, name, heading)
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=PATIENT)
-    assert fits_a_phone(page)
+    assert becomes_a_phone(page)
     page.set_viewport_size({"width": 1280, "height": 2400})
