@@ -13,7 +13,7 @@ from planner.memory.live import ITEMSIZE
 from planner.memory.quantized import Storage, storage_of
 from planner.memory.reach import calls_module, executed_blocks, reads_text
 from planner.memory.structure import AdapterKind, stack_adapter_dtype
-from planner.methods.experts import adapter_shapes
+from planner.methods.experts import adapter_shapes, linears_of_old
 from planner.methods.ia3 import ia3_names
 from planner.methods.prompts import Shapes, prompt_shapes
 from planner.methods.saved import Saved, embedding_module, saved_modules
@@ -54,7 +54,8 @@ class Item:
 class Setup:
     """How the method treats the model: which linears and expert stacks are adapted, which linears quantized, dtypes.
 
-    kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training. quantized_experts:
+    kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training. as_linears: roles of
+    tensors that are linears, as in transformers 4: experts, which then run one by one, and routers. quantized_experts:
     the linears in stacks of experts are quantized one by one, as they were modules when that was done. saved: what
     modules_to_save trains. feedforward: linears whose input (IA)^3 scales. prompts: tensors of a prompt encoder.
     """
@@ -67,6 +68,7 @@ class Setup:
     adapter_dtype: str
     loss: LossPath = "full"
     storage: Storage | None = None
+    as_linears: frozenset[str] = frozenset()
     quantized_experts: bool = False
     fsdp: FsdpKind = "per_parameter"
     fused_kernels: bool = False
@@ -92,7 +94,9 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
     if lora is not None and other_spellings:
         lora = in_this_models_words(architecture, lora)
     feedforward: frozenset[str] = frozenset()
-    adapted = adapted_names(architecture, lora) if lora is not None else frozenset()
+    is_checkpoint = quantization is not None and quantization.is_checkpoint
+    as_linears = linears_of_old(architecture) if switches.expert_modules or is_checkpoint else frozenset()
+    adapted = adapted_names(architecture, lora, bool(as_linears)) if lora is not None else frozenset()
     if request.method == "ia3":
         adapted, feedforward = ia3_names(architecture)
     kept = "float32" if request.upcasts_unquantized else request.dtype
@@ -111,7 +115,8 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         feedforward=feedforward,
         prompts=prompt_shapes(request, architecture),
         saved=saved_modules(architecture, lora.modules_to_save, other_spellings) if lora is not None else frozenset(),
-        quantized_experts=quantization is not None and (switches.expert_modules or quantization.is_checkpoint),
+        as_linears=as_linears,
+        quantized_experts=is_checkpoint or (quantization is not None and bool(as_linears)),
         fsdp=switches.fsdp,
         fused_kernels=switches.fused_kernels,
     )
@@ -239,22 +244,27 @@ def _head(architecture: Architecture, setup: Setup, rank: int) -> list[Item]:
 
 
 def _with_adapter(name: str, tensor: Tensor, count: int, setup: Setup, rank: int) -> list[Item]:
-    item = _tensor(name, tensor, count, setup)
-    if setup.quantized_experts and tensor.role == "experts" and len(tensor.shape) == 3:
-        item = _quantized_experts(item, setup)
+    item, is_linear = _tensor(name, tensor, count, setup), tensor.role in setup.as_linears
+    is_stack = tensor.role == "experts" and len(tensor.shape) == 3
+    if is_linear or (is_stack and setup.quantized_experts):
+        item = _as_linears(item, setup)
     if name not in setup.adapted:
         return [item]
-    dtype = stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
+    quantized = item.role == "linear_4bit" and is_linear
+    dtype = setup.adapter_dtype if quantized else stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
+    if is_linear:
+        out, inner = item.shape
+        return [item, *_linear_adapter(name, (out, inner), item.count, setup, dtype, rank)]
     return [item, *_adapter(name, tensor.shape, count, dtype, rank)]
 
 
-def _quantized_experts(stack: Item, setup: Setup) -> Item:
-    """The linears that a stack of experts was: gate and up apart, each expert's its own."""
-    experts, out, inner = stack.shape
-    fused = 2 if stack.name.endswith("gate_up_proj") else 1
+def _as_linears(tensor: Item, setup: Setup) -> Item:
+    """The linears that a router or a stack of experts was: gate and up apart, each expert's its own."""
+    experts, out, inner = (1, *tensor.shape)[-3:]
+    fused = 2 if tensor.name.endswith("gate_up_proj") else 1
     shape = (out // fused, inner)
-    number = stack.count * experts * fused
-    return Item(stack.name, "linear_4bit", shape[0] * shape[1], number, setup.kept_dtype, stack.trainable, shape)
+    role: Role = "linear_4bit" if setup.quantized_experts else "linear"
+    return replace(tensor, role=role, numel=prod(shape), count=tensor.count * experts * fused, shape=shape)
 
 
 def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:

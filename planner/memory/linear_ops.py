@@ -27,7 +27,7 @@ def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> V
     if not x.contiguous:
         x = ops.copy(t, x)
     inner = weight.shape[len(out) :]
-    rows = x.shape[: -len(inner)] if x.shape[-len(inner) :] == inner else x.shape[:2]
+    rows = rows_of(x.shape, inner)
     of_x, of_weight = (x.shape, dtype), (weight.shape, dtype)
 
     def backward(grad: Value, *saved: Value) -> ops.Grads:
@@ -43,9 +43,13 @@ def dense(t: Tape, x: Value, weight: Value, bias: Value | None, out: Shape) -> V
             t.work.note("elementwise", dtype, (given, (out, dtype)))
         return tuple(t.allocate(s, dtype, "linear grad") if w else None for s, w in zip(shapes, wanted, strict=True))
 
-    shape = (*x.shape[:2], *out)
     product = ((), rows, out, inner)
-    return t.op("output", shape, dtype, inputs, backward, saves, kind="matmul", products=(product,))
+    return t.op("output", (*rows, *out), dtype, inputs, backward, saves, kind="matmul", products=(product,))
+
+
+def rows_of(shape: Shape, inner: Shape) -> Shape:
+    """What of a linear's input counts its rows: all before its width; else batch and length."""
+    return shape[: -len(inner)] if shape[-len(inner) :] == inner else shape[:2]
 
 
 def matmul(

@@ -22,7 +22,7 @@ class Context:
 
     tables: saved by the layers' graphs. forward_only: locals of the model's forward, which only a checkpoint keeps.
     model_locals: those that nothing keeps after it has returned. outputs: what the training loop names through
-    backward.
+    backward. part: what tells parameters of one name apart (those of each expert).
     """
 
     def __init__(self, tape: Tape, structure: Structure):
@@ -36,6 +36,7 @@ class Context:
         self.model_locals: list[Value] = []
         self._earlier: list[tuple[list[Value], list[Value]]] = []
         self.outputs: list[Value] = []
+        self.part = ""
         self.mask = self._mask()
 
     def leave_stack(self) -> None:
@@ -65,7 +66,7 @@ class Context:
         """A weight that is no 4-bit linear: counted with the weights, its gradient here."""
         s = self.structure
         wanted = s.train_base if trainable is None else trainable
-        return self.tape.external(shape, dtype or s.kept_dtype, wanted, leaf=name)
+        return self.tape.external(shape, dtype or s.kept_dtype, wanted, leaf=name + self.part)
 
 
 # -- linear ----------------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ token is copied once for each of its experts and sorted by expert, so no size de
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from planner.memory import linear_ops, moe_ops, ops
+from planner.memory import expert_modules, linear_ops, moe_ops, ops
 from planner.memory.graph import Value
 from planner.memory.linear_ops import autocast, dense
 from planner.memory.live import Shape
-from planner.memory.modules import Context
+from planner.memory.modules import Context, linear
 
 HIDDEN: Shape = ("hidden",)
 PAIRS: Shape = ("B", "S", "top_k")
@@ -28,11 +28,14 @@ def router(
 ) -> tuple[Value, Value, Value]:
     """MixtralTopKRouter.forward and Qwen3MoeTopKRouter.forward, in PEFT's ParamWrapper where the router is adapted.
 
-    norm: the chosen probabilities are made to add up to one; keep_dtype: they take the logits' dtype.
+    norm: the chosen probabilities are made to add up to one; keep_dtype: they take the logits' dtype. Where experts are
+    modules, the router is a linear.
     """
     t = c.tape
-    weight = router_weight(c, name)
-    router_logits = dense(t, hidden_states, weight, None, ("experts",))
+    if c.structure.block.looped_experts:
+        router_logits = linear(c, hidden_states, name, ("experts",), HIDDEN)
+    else:
+        router_logits = dense(t, hidden_states, router_weight(c, name), None, ("experts",))
     router_probs = ops.softmax(t, router_logits, "float32")
     router_top_value, router_indices = moe_ops.topk(t, router_probs, PAIRS)
     if norm:
@@ -79,8 +82,11 @@ def experts(
 ) -> Value:
     """The experts' module, in PEFT's ParamWrappers where stacks are adapted: that of down_proj is the outer one.
 
-    gate: its _apply_gate. biased: both products have a bias for each expert.
+    gate: its _apply_gate. biased: both products have a bias for each expert. Where experts are modules of linears, as
+    in transformers 4, they run one after the other.
     """
+    if c.structure.block.looped_experts:
+        return expert_modules.experts(c, hidden_states, top_k_index, top_k_weights, module)
     down_proj = stack(c, f"{module}.down_proj", HIDDEN, ("intermediate",), 1)
     gate_up_proj = stack(c, f"{module}.gate_up_proj", (2, "intermediate"), HIDDEN, 2)
     stacks = (gate_up_proj, down_proj)

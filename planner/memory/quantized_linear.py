@@ -4,6 +4,7 @@ from typing import Protocol
 
 from planner.memory import ops
 from planner.memory.graph import Value
+from planner.memory.linear_ops import rows_of
 from planner.memory.live import Shape
 from planner.memory.structure import Structure
 from planner.memory.tape import Tape
@@ -43,7 +44,7 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     x = ops.to(t, x, s.compute_dtype, "4-bit input")
     weight: Shape = (*out, *inner)
     b = ops.to(t, c.parameter(f"{name}.bias", out), s.compute_dtype) if name in c.structure.block.biased else None
-    shape = (*x.shape[:2], *out)
+    shape = (*rows_of(x.shape, inner), *out)
     before = x.shape
     held = x.detach() if s.holds_4bit_input else Value(None, before, x.dtype)
 
@@ -84,7 +85,8 @@ def _linear_8bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     The context holds the input as an attribute, which a checkpoint's hooks do not see: it stays until backward.
     """
     t, weight = c.tape, (*out, *inner)
-    dtype, shape, before = x.dtype, (*x.shape[:2], *out), x.shape
+    dtype, rows, before = x.dtype, rows_of(x.shape, inner), x.shape
+    shape = (*rows, *out)
     held = x.detach()
 
     def backward(grad: Value) -> ops.Grads:
@@ -98,7 +100,7 @@ def _linear_8bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     node = t.record([x], backward)
     half = ops.to(t, x.detach(), "float16", "8-bit input")
     t.work.note("elementwise", "uint8", ((before, "float16"), (before, "uint8")))
-    t.work.product("int8", ((before, "uint8"), (weight, "uint8"), (shape, "float32")), (), before[:2], out, inner)
+    t.work.product("int8", ((before, "uint8"), (weight, "uint8"), (shape, "float32")), (), rows, out, inner)
     codes = t.allocate(before, "uint8", "8-bit input")
     del half
     if c.structure.device == "cuda":
@@ -138,7 +140,7 @@ def _linear_grouped(c: Context, x: Value, out: Shape, inner: Shape) -> Value:
     t.work.note("dequantize", dtype, (_codes(weight), (weight, dtype)))
     dense_weight = t.allocate(weight, dtype, "dequantized weight")
     _note_output(t, x, out, inner)
-    y = t.allocate((*x.shape[:2], *out), dtype, "output")
+    y = t.allocate((*rows_of(x.shape, inner), *out), dtype, "output")
     del dense_weight
     if node is not None:
         y.requires_grad, y.node = True, node
@@ -155,11 +157,12 @@ def _codes(weight: Shape) -> tuple[Shape, str]:
 
 def _note_output(t: Tape, x: Value, out: Shape, inner: Shape) -> None:
     """x times the dequantized weight."""
-    moved = ((x.shape, x.dtype), ((*out, *inner), x.dtype), ((*x.shape[:2], *out), x.dtype))
-    t.work.product(x.dtype, moved, (), x.shape[:2], out, inner)
+    rows = rows_of(x.shape, inner)
+    moved = ((x.shape, x.dtype), ((*out, *inner), x.dtype), ((*rows, *out), x.dtype))
+    t.work.product(x.dtype, moved, (), rows, out, inner)
 
 
 def _note_input_grad(t: Tape, grad: Value, x: Shape, out: Shape, inner: Shape) -> None:
     """The gradient times the dequantized weight; no weight has a gradient."""
     moved = ((grad.shape, grad.dtype), ((*out, *inner), grad.dtype), (x, grad.dtype))
-    t.work.product(grad.dtype, moved, (), x[:2], inner, out)
+    t.work.product(grad.dtype, moved, (), rows_of(x, inner), inner, out)

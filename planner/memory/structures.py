@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from planner.architecture.blocks import Architecture, Block
+from planner.architecture.blocks import Architecture, Block, Moe
 from planner.memory.dims import (
     block_roles,
     block_shape,
@@ -106,6 +106,10 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
     names = [*(linear.name for linear in block.linears), *(tensor.name for tensor in block.tensors)]
     adapted = frozenset(n for n in names if prefix + n in setup.adapted)
     quantized = frozenset(x.name for x in block.linears if x.quantizable and prefix + x.name in setup.quantized)
+    if setup.as_linears and isinstance(block.mlp, Moe):
+        shape = replace(shape, looped_experts=block.mlp.num_experts)
+        if setup.quantized_experts:
+            quantized |= {tensor.name for tensor in block.tensors if tensor.role in setup.as_linears}
     reaches_encoder = base.train_base or base.hooked_embeddings or any(n.startswith("encoder.") for n in setup.adapted)
     # what a layer's graph does not depend on takes one value, so that alike layers share a tape
     return replace(

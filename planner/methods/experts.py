@@ -27,6 +27,12 @@ _NAMES: dict[str, dict[str, str]] = {
 }
 
 
+#: Families whose routers and experts were linears in transformers 4 (4.57 models/*/modeling_*.py, a ModuleList), and
+#: those of which the experts alone were; those of dbrx, gpt_oss, llama4 and qwen3_vl_moe were parameters all along.
+_WERE_LINEARS = frozenset({"mixtral", "qwen2_moe", "qwen3_moe", "qwen3_next", "olmoe"})
+_EXPERTS_WERE_LINEARS = frozenset({"deepseek_v2", "deepseek_v3", "kimi_k2", "glm4_moe", "phimoe", "jamba"})
+
+
 class Converted(NamedTuple):
     """target_modules after the mapping: names of linears that remain, and full names of adapted parameters."""
 
@@ -37,6 +43,13 @@ class Converted(NamedTuple):
 def maps_experts(architecture: Architecture) -> bool:
     """Whether PEFT maps targets of this family to parameters."""
     return architecture.model_type in _NAMES
+
+
+def linears_of_old(architecture: Architecture) -> frozenset[str]:
+    """Roles of the tensors that were linears in transformers 4: of routers, of experts, or none."""
+    if architecture.model_type in _WERE_LINEARS:
+        return frozenset({"router", "experts"})
+    return frozenset({"experts"}) if architecture.model_type in _EXPERTS_WERE_LINEARS else frozenset()
 
 
 def old_names(architecture: Architecture) -> tuple[str, ...]:
@@ -56,8 +69,12 @@ def names_of_old(architecture: Architecture, block: Block) -> list[str]:
     return found
 
 
-def convert(architecture: Architecture, targets: Iterable[str], lora: LoraSettings) -> Converted:
+def convert(
+    architecture: Architecture, targets: Iterable[str], lora: LoraSettings, expert_modules: bool = False
+) -> Converted:
     """Take the names of old from the targets and find the parameters they stand for.
+
+    expert_modules: they are linears still, which can have a dropout.
 
     Raises RequestError where PEFT refuses: half of a fused pair, or a dropout, which stacks cannot have.
     """
@@ -72,7 +89,7 @@ def convert(architecture: Architecture, targets: Iterable[str], lora: LoraSettin
             found.add(old)
     _check_pairs(names, found)
     parameters = frozenset(name for name in _stacks(architecture) if any(name.endswith(f".{e}") for e in endings))
-    if parameters and lora.lora_dropout:
+    if parameters and lora.lora_dropout and not expert_modules:
         raise RequestError(
             f"lora.lora_dropout {lora.lora_dropout}: adapters of experts cannot have a dropout: use 0, or "
             "target_modules without the experts",

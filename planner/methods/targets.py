@@ -17,17 +17,17 @@ _NOT_IN_MAMBA = ("out_proj",)
 _TUPLE_ROUTER_TYPES = ("llama4", "phimoe")
 
 
-def adapted_names(architecture: Architecture, lora: LoraSettings) -> frozenset[str]:
+def adapted_names(architecture: Architecture, lora: LoraSettings, expert_modules: bool = False) -> frozenset[str]:
     """Full names ("model.layers.*.self_attn.q_proj") of the linears and expert stacks that get LoRA matrices.
 
     "all-linear" is every linear but the head (PEFT 0.21 tuners_utils._maybe_include_all_linear_layers); a list
     matches whole names or their endings; another string is a regular expression for the whole name
-    (check_target_module_exists).
+    (check_target_module_exists). expert_modules: experts are modules of linears, as in transformers 4.
 
     Raises RequestError where nothing matches, and where PEFT refuses what does.
     """
     if maps_experts(architecture):
-        targets, parameters = convert(architecture, _leaves(architecture, lora), lora)
+        targets, parameters = convert(architecture, _leaves(architecture, lora), lora, expert_modules)
         names = frozenset(_listed(architecture, targets)) | parameters
         _check_modules(architecture, lora, targets)
     else:

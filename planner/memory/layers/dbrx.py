@@ -5,8 +5,8 @@ chosen and has the same share of the tokens, rounded up: the sum over experts is
 """
 
 from planner.memory import head, linear_ops, moe_ops, ops
+from planner.memory.expert_modules import ROWS, chosen_weights, index_add
 from planner.memory.graph import Value
-from planner.memory.kernels import whole
 from planner.memory.layernorm_modules import layer_norm, loss_of, residual_dropout
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
@@ -16,7 +16,6 @@ from planner.memory.modules import Context, attend, linear, rotary
 from planner.memory.moe_modules import PAIRS
 from planner.memory.tape import Tape
 
-ROWS: Shape = (*PAIRS, "per_expert")
 EXPERT: Shape = ("intermediate", "hidden")
 STACK: Shape = ("experts", *EXPERT)
 
@@ -101,16 +100,6 @@ def experts(c: Context, hidden_states: Value, top_k_index: Value, top_k_weights:
     return next_states
 
 
-def chosen_weights(t: Tape, weights: Value, token_idx: Value, idx: Value) -> Value:
-    """``top_k_weights[token_idx, idx, None]``: saves both indices; backward puts the gradient into zeros."""
-    before = weights.shape
-
-    def backward(grad: Value, *indices: Value) -> ops.Grads:
-        return (t.allocate(before, grad.dtype, "index grad"),)
-
-    return t.op("expert's weights", (*ROWS, 1), weights.dtype, [weights], backward, [token_idx, idx])
-
-
 def before_uses(t: Tape, weight: Value) -> Value:
     """A weight with many uses: their gradients are added up before it gets them."""
 
@@ -146,19 +135,6 @@ def matmul(c: Context, x: Value, weight: Value, shape: Shape) -> Value:
     if t.autocast:
         x, weight = autocast(t, x), autocast(t, weight)
     return linear_ops.matmul(t, x, weight, shape, batched=False)
-
-
-def index_add(t: Tape, x: Value, index: Value, source: Value) -> Value:
-    """``x.index_add_(0, index, source)``: saves both; backward selects the rows of the source's gradient."""
-    rows = source.shape
-
-    def backward(grad: Value, index: Value, source: Value) -> ops.Grads:
-        return (ops.same(grad), t.allocate(rows, source.dtype, "selected grad"))
-
-    saves, moved = [index, source], whole(source, source, source)
-    return t.op(
-        "experts' output", x.shape, x.dtype, [x, source], backward, saves, view=x, kind="elementwise", moved=moved
-    )
 
 
 def embed(c: Context) -> Value:
