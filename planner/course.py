@@ -10,12 +10,12 @@ from planner.schema import PlanRequest
 def course(request: PlanRequest) -> tuple[PhaseBytes, ...]:
     """Every layer's highest moment in order, from the loaded model to between steps, with the runtime's own share.
 
-    With pipeline stages, whose micro-batches interleave: the largest moment of each phase, as the plan has them.
+    Where a device has a part of the layers: the largest moment of each phase, as the plan has them.
     Raises PlannerError where the request cannot be planned.
     """
     memory = compute_memory(request)
     first, *between, updated, last = memory.moments
-    if memory.request.parallelism.pipeline_parallel_size == 1:
+    if len(memory.prepared.stages) == 1:
         between = _unfolded(memory)
     return timeline([first, *between, updated, last], memory.static, memory.device.runtime)
 

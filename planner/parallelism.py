@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Strategy = Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp", "hsdp"]
+Strategy = Literal["none", "ddp", "zero1", "zero2", "zero3", "fsdp", "hsdp", "device_map"]
 MAX_SIZE = 2**17
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
@@ -25,7 +25,8 @@ class ParallelismSettings(BaseModel):
     strategy: Strategy = Field(
         "none",
         description="how data-parallel devices share: ddp (a copy on each), zero1, zero2, zero3 (DeepSpeed), "
-        "fsdp (all sharded), hsdp (sharded within a node, copied across nodes)",
+        "fsdp (all sharded), hsdp (sharded within a node, copied across nodes); or device_map: no data parallelism, "
+        "layers on cards in a row that work one after another (transformers' device_map='auto')",
     )
     tensor_parallel_size: Size = Field(1, description="devices over which each layer's matrices are split")
     pipeline_parallel_size: Size = Field(1, description="devices in a row, each with a share of the layers")
@@ -70,7 +71,12 @@ class Spread(Protocol):
 
 
 def data_parallel_size(request: Spread) -> int:
-    """Devices that work on batches of their own: num_gpus over the sizes of tensor, pipeline and context."""
+    """Devices that work on batches of their own: num_gpus over the sizes of tensor, pipeline and context.
+
+    With device_map all of them work on the same batch.
+    """
+    if request.parallelism.strategy == "device_map":
+        return 1
     return request.num_gpus // request.parallelism.model_parallel_size
 
 
@@ -115,7 +121,7 @@ def _strategy(request: Spread) -> str | None:
     if strategy == "none" and data > 1:
         return (
             f"num_gpus: {request.num_gpus} with parallelism.strategy 'none': name a strategy for the {data} "
-            "data-parallel devices: ddp, zero1, zero2, zero3, fsdp or hsdp"
+            "data-parallel devices: ddp, zero1, zero2, zero3, fsdp or hsdp; or device_map, which splits layers"
         )
     # FSDP also shards over the devices that split a sequence (accelerate 1.15 ParallelismConfig.fsdp_dim_names)
     shared = data * (request.parallelism.context_parallel_size if strategy == "fsdp" else 1)
@@ -137,6 +143,20 @@ def _hybrid(request: Spread) -> str | None:
             f"least 2 and at least two data-parallel devices in each (given: num_nodes {request.num_nodes}, "
             f"{data_parallel_size(request)} data-parallel devices)"
         )
+    return None
+
+
+def _device_map(request: Spread) -> str | None:
+    p = request.parallelism
+    if p.strategy != "device_map":
+        return None
+    if request.num_gpus == 1 or request.num_nodes > 1 or request.device != "cuda":
+        return (
+            f"parallelism.strategy: 'device_map' with num_gpus {request.num_gpus}, num_nodes {request.num_nodes} and "
+            f"device {request.device!r}: it puts layers on at least two cards of one machine"
+        )
+    if p.model_parallel_size * p.expert_parallel_size > 1:
+        return "parallelism.strategy: 'device_map' divides by layers alone: leave the other sizes at 1, or use fsdp"
     return None
 
 
@@ -208,6 +228,7 @@ _RULES: tuple[Callable[[Spread], str | None], ...] = (
     _product,
     _strategy,
     _hybrid,
+    _device_map,
     _deepspeed,
     _offload,
     _tensor_and_context,

@@ -73,7 +73,7 @@ def _prepare(stacked: Stacked) -> Prepared:
     items = inventory(request, model.architecture, setup)
     stages = tuple(
         (stage, replace(static_bytes(request, model.architecture, stage_items(items, stage), setup), items=items))
-        for stage in stages_of(request)
+        for stage in stages_of(request, model.architecture, items, setup)
     )
     return Prepared(request, model, setup, stages[0][1], stages)
 

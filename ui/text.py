@@ -94,7 +94,15 @@ def _where(request: PlanRequest, card_name: str | None) -> str:
 
 
 #: How each strategy is written in a sentence.
-_STRATEGIES = {"ddp": "DDP", "zero1": "ZeRO-1", "zero2": "ZeRO-2", "zero3": "ZeRO-3", "fsdp": "FSDP", "hsdp": "HSDP"}
+_STRATEGIES = {
+    "ddp": "DDP",
+    "zero1": "ZeRO-1",
+    "zero2": "ZeRO-2",
+    "zero3": "ZeRO-3",
+    "fsdp": "FSDP",
+    "hsdp": "HSDP",
+    "device_map": "device_map='auto'",
+}
 
 
 def _shared(parallelism: ParallelismSettings) -> str:

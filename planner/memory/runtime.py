@@ -74,9 +74,9 @@ def cublas_workspace_bytes(compute_capability: float | None) -> int:
     return CUBLAS_WORKSPACE_BYTES
 
 
-def runtime_bytes(num_gpus: int) -> int:
-    """What a process has on its card outside torch's allocator."""
-    return CONTEXT_BYTES + (NCCL_BYTES if num_gpus > 1 else 0)
+def runtime_bytes(processes: int) -> int:
+    """What a process has on its card outside torch's allocator; a single one with several cards needs no NCCL."""
+    return CONTEXT_BYTES + (NCCL_BYTES if processes > 1 else 0)
 
 
 def device_bytes(
@@ -90,7 +90,7 @@ def device_bytes(
     if request.device == "cpu":
         ends = band.ends(peak_bytes)
         return DeviceBytes(0, peak_bytes, peak_bytes, *ends, peak_bytes, *ends)
-    runtime = runtime_bytes(request.num_gpus)
+    runtime = runtime_bytes(1 if request.parallelism.strategy == "device_map" else request.num_gpus)
     cached = _segments(larger(peak_bytes, cached_bytes))
     needed = smaller(_segments(with_slack(peak_bytes)), cached)
     reserved = cached if usable_bytes is None else smaller(cached, larger(usable_bytes - runtime, needed))

@@ -135,7 +135,7 @@ def computing(request: PlanRequest, setup: Setup) -> Setup:
     (runtime/engine.py _configure_distributed_model): no autocast cache is kept of either.
     """
     dtype = _DTYPES[request.mixed_precision]
-    if dtype is None or request.parallelism.strategy in ("none", "ddp"):
+    if dtype is None or request.parallelism.strategy in ("none", "ddp", "device_map"):
         return setup
     return replace(setup, dtype=dtype, kept_dtype=dtype, adapter_dtype=dtype)
 

@@ -62,6 +62,7 @@ _MODELLED = {
     "zero3": "DeepSpeed's ZeRO-3 with its default buckets",
     "fsdp": "torch's FSDP2 (fully_shard), layer by layer",
     "hsdp": "torch's FSDP2 within each node and copies across nodes",
+    "device_map": "transformers' device_map='auto', whose cards work one after another: the one with most at its peak",
 }
 
 

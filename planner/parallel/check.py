@@ -13,7 +13,7 @@ def check_spread(request: PlanRequest, architecture: Architecture) -> None:
         rule(request, architecture)
 
 
-def _refuse(field: str, size: int, why: str) -> RequestError:
+def _refuse(field: str, size: int | str, why: str) -> RequestError:
     path = f"parallelism.{field}"
     return RequestError(f"{path}: {size}: {why}", path)
 
@@ -73,4 +73,10 @@ def _pipeline(request: PlanRequest, architecture: Architecture) -> None:
         raise _refuse("pipeline_parallel_size", size, why)
 
 
-_RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _context, _pipeline)
+def _device_map(request: PlanRequest, architecture: Architecture) -> None:
+    if request.parallelism.strategy == "device_map" and len({block.prefix for block in architecture.blocks}) > 1:
+        why = f"this {architecture.model_type} model has several stacks of layers, whose division is not modelled"
+        raise _refuse("strategy", "device_map", f"{why}: use fsdp")
+
+
+_RULES: tuple[Callable[[PlanRequest, Architecture], None], ...] = (_experts, _tensor, _context, _pipeline, _device_map)

@@ -13,7 +13,7 @@ Fields = dict[str, Any]
 CARDS_A_NODE = 8
 #: How several cards share, where nothing is said: all weights, gradients and states in parts.
 SHARDED = "fsdp"
-_SINGLE = ("ddp", *FULLY_SHARDED)
+_SINGLE = ("ddp", *FULLY_SHARDED, "device_map")
 
 
 def settled(base: Fields, model: str, method: str, count: int) -> PlanRequest:

@@ -83,7 +83,7 @@ def model_parallel_seconds(
 
     Tensor parallel: two all-reduces a layer forward, two backward, two more where the layer is recomputed (Shoeybi et
     al. 2019, section 3). Context: keys and values of all, forward, backward and their gradients. Experts: tokens go to
-    their experts and come back.
+    their experts and come back. device_map: hidden states go from card to card, forward and backward.
     """
     p, architecture = request.parallelism, prepared.model.architecture
     passes = 3 if request.gradient_checkpointing else 2
@@ -102,6 +102,8 @@ def model_parallel_seconds(
     if p.expert_parallel_size > 1:
         chosen = sum(b.count * b.mlp.num_experts_per_tok for b in architecture.blocks if isinstance(b.mlp, Moe))
         sent = sent + 2 * passes * chosen * hidden * _others(p.expert_parallel_size)
+    if p.strategy == "device_map":
+        sent = sent + 2 * (request.num_gpus - 1) * hidden
     return sent / (rates.peer_bytes * c.link_share)
 
 

@@ -214,7 +214,7 @@ def _exchanges(asked: Asked, micro: Number, rates: Rates, c: Constants) -> list[
         seconds = ring_seconds(exchange.step_bytes, exchange.step_calls, request, rates, c)
         beside = micro * (2 / 3 if p.strategy == "ddp" else 0)
         parts.append(Part("exchange at the step's end", _exposed(seconds, beside, c), rings, _FITTED))
-    if p.model_parallel_size > 1 or p.expert_parallel_size > 1:
+    if p.model_parallel_size > 1 or p.expert_parallel_size > 1 or p.strategy == "device_map":
         waited = model_parallel_seconds(request, asked.prepared, asked.device_tokens, rates, c)
         parts.append(Part("exchange of activations", times * waited, "bytes / link", "Shoeybi et al. 2019, section 3"))
     return parts
