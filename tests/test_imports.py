@@ -53,7 +53,7 @@ LAYERS = (
         "serving",
         "labs",
     },
-    {"sweep"},
+    {"sweep", "method_search"},
     {
         "report",
         "report_levels",
@@ -70,6 +70,7 @@ LAYERS = (
         "report_calibration",
         "report_table",
         "report_serving",
+        "report_search",
     },
     {"learn"},
     {"drills"},

@@ -1,19 +1,17 @@
-"""What the Cost page works out of the planner's answers: cards by price, rent or buy, searches. No streamlit."""
+"""What the Cost page works out of the planner's answers: cards by price, rent or buy. No streamlit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.advise import apply_changes
 from planner.answer import Plan
 from planner.catalog import GpuRow, find_gpu, list_gpus
 from planner.cost.break_even import BreakEven, break_even
-from planner.cost.hpo import Search, SearchCost, search_cost
 from planner.cost.rate import rate_of
 from planner.errors import PlannerError
+from planner.method_search import PlanOf
 from planner.pricing import PricingSettings
-from planner.schema import METHODS, PlanRequest
+from planner.schema import PlanRequest
 
-PlanOf = Callable[[PlanRequest], Plan]
 _VERDICTS = {"fits": 0, "tight": 1, "does not fit": 2, None: 3}
 
 
@@ -60,31 +58,6 @@ def rent_or_buy(request: PlanRequest, **terms: float | None) -> BreakEven | str:
     left_open = {name: value for name, value in terms.items() if getattr(pricing, name) is None}
     asked = request.model_copy(update={"pricing": pricing.model_copy(update=left_open)})
     return break_even(asked, find_gpu(request.gpu))
-
-
-@dataclass(frozen=True, slots=True)
-class MethodSearch:
-    """A search by one method: what it comes to, or why it cannot be."""
-
-    method: str
-    found: SearchCost | str
-
-
-def searches(request: PlanRequest, search: Search, plan_of: PlanOf) -> list[MethodSearch]:
-    """The same search by full fine-tuning, LoRA and QLoRA."""
-    return [MethodSearch(method, _search(request, method, search, plan_of)) for method in METHODS]
-
-
-def _search(request: PlanRequest, method: str, search: Search, plan_of: PlanOf) -> SearchCost | str:
-    assert request.gpu is not None
-    try:
-        asked = apply_changes(request, {"method": method})
-        plan = plan_of(asked)
-    except PlannerError as error:
-        return error.message
-    if plan.train_hours is None:
-        return "no hours are known"
-    return search_cost(plan, rate_of(asked, find_gpu(request.gpu)), request.num_gpus, plan.train_hours, search)
 
 
 def cheapest_that_fits(found: Sequence[Option]) -> Option | None:

@@ -9,6 +9,7 @@ from planner.answer import Plan
 from planner.catalog import find_gpu, ownership_default
 from planner.catalog.price_store import Stamp, stamp
 from planner.cost.hpo import Search
+from planner.method_search import searches
 from planner.schema import PlanRequest
 from ui import charts, cost, cost_charts, cost_text, text
 from ui import money_text as words
@@ -178,7 +179,7 @@ def search(request: PlanRequest, plan: Plan) -> None:
             help="Trials are often stopped early, or see a part of the data.",
             **URL,
         )
-    found = cost.searches(request, Search(int(trials), float(share)), plan_of)
+    found = searches(request, Search(int(trials), float(share)), plan_of)
     for one in found:
         if isinstance(one.found, str):
             st.caption(f"{text.as_sentence(one.found)}.")

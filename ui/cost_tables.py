@@ -6,7 +6,8 @@ from datetime import date
 import pandas as pd
 
 from planner.cost.age import age_text
-from ui.cost import MethodSearch, Option
+from planner.method_search import MethodSearch
+from ui.cost import Option
 
 OPTION_COLUMNS = (
     "gpu",

@@ -18,6 +18,7 @@ COMMANDS = {
     "profile": "Real training steps on the hardware found, measured; and earlier runs.",
     "compare": "Methods and GPUs side by side for one model.",
     "table": "Tables of models, methods, GPUs, counts and lengths, as csv, xlsx, md, json, html or parquet.",
+    "search": "A search over hyperparameters: trials in a row or at once, hours and USD by method.",
     "explain": "Derive every number, step by step, for a model of your own.",
     "serve": "Memory of one base with adapters and a cache, against whole models.",
     "claims": "Common claims about fine-tuning, checked.",

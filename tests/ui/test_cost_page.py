@@ -13,6 +13,7 @@ from planner.cost.break_even import BreakEven
 from planner.cost.fields import Speed, money_fields
 from planner.cost.hpo import Search, SearchCost
 from planner.estimate import estimate
+from planner.method_search import searches
 from planner.pricelists.contracts import take_in
 from planner.schema import PlanRequest, parse_request
 from ui import cost, cost_charts, cost_tables, cost_text, state
@@ -188,7 +189,7 @@ def test_what_never_pays_says_so() -> None:
 
 
 def test_searches_are_worked_out_for_each_method_that_fits() -> None:
-    found = cost.searches(asked(model="llama-3.1-8b", gradient_checkpointing=True), Search(4, 0.5), timed)
+    found = searches(asked(model="llama-3.1-8b", gradient_checkpointing=True), Search(4, 0.5), timed)
     by_method = {one.method: one.found for one in found}
     assert by_method["full"] == "full does not fit, so it has no trials"
     qlora = by_method["qlora"]

@@ -39,6 +39,10 @@ FLAGS = {
         | {"--json", "--models", "--methods", "--gpus", "--lengths", "--batch-sizes", "--output", "-o"}
         | {"--cheapest", "--fastest", "--deadline-hours", "--budget-usd", "--allow-tight"}
     ),
+    "search": (
+        REQUEST_FLAGS - {"--id", "--method"}
+        | {"--json", "--methods", "--trials", "--trial-share", "--sharing-efficiency"}
+    ),
     "explain": REQUEST_FLAGS | {"--json", "--model", "--output", "-o"},
     "claims": {"--json"},
     "evidence": {"--json", "--by", "--speed", "--stack", "--method", "--model", "--metric", "--worst"},
