@@ -2,16 +2,12 @@
 
 Colours come from the theme (chartCategoricalColors in .streamlit/config.toml): each category is always the same trace,
 so it always has the same colour. What is neither category nor theme is grey, which reads on light and dark.
-Traces and layouts are plain dicts, validated once when the figure is made: half a dozen times faster than update_*.
 """
-
-from typing import Any
-
-import plotly.graph_objects as go
 
 from planner.answer import CATEGORIES, Category, PhaseBytes, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
+from ui.picture import Picture, Spec
 from ui.text import SHORT_PHASES, slack_bytes
 
 #: What st.plotly_chart is to show besides the picture: nothing.
@@ -35,20 +31,8 @@ PATTERNS: dict[Category, str] = {
     "runtime": "-",
 }
 
-Spec = dict[str, Any]
 
-
-def drawn(traces: list[Spec], layout: Spec) -> go.Figure:
-    """A figure of plain traces and layout.
-
-    Plotly looks into a pandas that another visitor's thread is still importing, and fails: wait until it is whole.
-    """
-    import pandas  # noqa: F401
-
-    return go.Figure({"data": traces, "layout": layout})
-
-
-def breakdown_figure(plan: Plan) -> go.Figure:
+def breakdown_figure(plan: Plan) -> Picture:
     """What is on the card at the peak, by category, as one stacked bar against the card's usable memory."""
     traces = [segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), PATTERNS[c]) for c in CATEGORIES]
     traces += [segment("allocator's slack", slack_bytes(plan), "+"), _band(plan)]
@@ -60,7 +44,7 @@ def breakdown_figure(plan: Plan) -> go.Figure:
     }
     if plan.usable_bytes is not None:
         layout |= card_line(plan.usable_bytes, edge)
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
 def segment(name: str, num_bytes: int, pattern: str) -> Spec:
@@ -123,7 +107,7 @@ def card_line(usable_bytes: int, edge: float) -> Spec:
     return {"shapes": [line | {"line": stroke} for stroke in _LINES], "annotations": [label]}
 
 
-def timeline_figure(plan: Plan) -> go.Figure:
+def timeline_figure(plan: Plan) -> Picture:
     """Live bytes by category over the phases of one step, each at its largest moment, with the peak marked."""
     layout = stacked_layout(_TIMELINE_HEIGHT) | {
         "bargap": 0.04,
@@ -132,7 +116,7 @@ def timeline_figure(plan: Plan) -> go.Figure:
         "annotations": [_peak(plan)],
         "shapes": card_level(plan),
     }
-    return drawn([_moments(c, plan.timeline) for c in CATEGORIES], layout)
+    return Picture([_moments(c, plan.timeline) for c in CATEGORIES], layout)
 
 
 def _moments(category: Category, timeline: tuple[PhaseBytes, ...]) -> Spec:

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 from planner.answer import CATEGORIES, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
-from ui.charts import GREY, PATTERNS, Spec, drawn, marker, stacked_layout
+from ui.charts import GREY, PATTERNS, marker, stacked_layout
+from ui.picture import Picture, Spec
 from ui.text import slack_bytes
 
 _BAR_HEIGHT = 46
@@ -17,7 +16,7 @@ _AROUND = 130
 Named = Sequence[tuple[str, Plan]]
 
 
-def compare_figure(found: Named) -> go.Figure:
+def compare_figure(found: Named) -> Picture:
     """What each plan has on its card at the peak, by category, with the 90% band and what the card offers."""
     names = [name for name, _ in found]
     traces = [
@@ -27,7 +26,7 @@ def compare_figure(found: Named) -> go.Figure:
     traces.append(_segments("allocator's slack", "+", names, [slack_bytes(plan) for _, plan in found]))
     traces += [_bands(found), *_cards(found)]
     edge = max(gib(max(plan.high_bytes, plan.usable_bytes or 0)) for _, plan in found) * 1.06
-    return drawn(traces, _layout(len(found), edge))
+    return Picture(traces, _layout(len(found), edge))
 
 
 def _segments(name: str, pattern: str, names: list[str], sizes: list[int]) -> Spec:

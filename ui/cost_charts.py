@@ -2,17 +2,16 @@
 
 from typing import Any
 
-import plotly.graph_objects as go
-
 from planner.cost.break_even import BreakEven
-from ui.charts import GREY, drawn
+from ui.charts import GREY
 from ui.money_text import usd
+from ui.picture import Picture
 
 Spec = dict[str, Any]
 _HEIGHT = 340
 
 
-def break_even_figure(found: BreakEven, run_hours: float | None) -> go.Figure:
+def break_even_figure(found: BreakEven, run_hours: float | None) -> Picture:
     """USD in all over hours of work, rented and owned; where they cross, and where this run ends."""
     hours = [point.hours for point in found.curve]
     traces = [
@@ -29,7 +28,7 @@ def break_even_figure(found: BreakEven, run_hours: float | None) -> go.Figure:
         "shapes": _run(run_hours, hours[-1]),
         "dragmode": False,
     }
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
 def _line(name: str, hours: list[float], usd_in_all: list[float], dash: str) -> Spec:

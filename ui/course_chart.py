@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import plotly.graph_objects as go
-
 from planner.answer import CATEGORIES, PHASE_NAMES, Category, Phase, PhaseBytes, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
-from ui.charts import GREY, PATTERNS, Spec, card_level, drawn, stacked_layout
+from ui.charts import GREY, PATTERNS, card_level, stacked_layout
+from ui.picture import Picture, Spec
 from ui.text import SHORT_PHASES
 
 _HEIGHT = 400
@@ -35,7 +34,7 @@ class _Span:
         return [self.start + i * width for i in range(len(self.moments))]
 
 
-def course_figure(course: Course, plan: Plan) -> go.Figure:
+def course_figure(course: Course, plan: Plan) -> Picture:
     """The step as stacked areas, a step of the line a moment."""
     spans = _spans(course)
     layout = stacked_layout(_HEIGHT) | {
@@ -53,7 +52,7 @@ def course_figure(course: Course, plan: Plan) -> go.Figure:
         "shapes": [*(_border(span.start) for span in spans[1:]), *card_level(plan)],
         "hovermode": "x unified",
     }
-    return drawn([_area(category, spans) for category in CATEGORIES], layout)
+    return Picture([_area(category, spans) for category in CATEGORIES], layout)
 
 
 def _spans(course: Course) -> list[_Span]:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from math import log10
 from typing import Any
 
-import plotly.graph_objects as go
-
 from planner.evidence.score import Evidence
 from planner.report_evidence import percent
 from planner.units import format_gib, gib
-from ui.charts import GREY, drawn
+from ui.charts import GREY
+from ui.picture import Picture
 
 _HEIGHT = 520
 #: Space on both sides of the smallest and the largest figure, as a factor.
@@ -19,7 +18,7 @@ _TICKS_GIB = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 Spec = dict[str, Any]
 
 
-def scatter_figure(found: Sequence[Evidence], band: tuple[float, float] | None) -> go.Figure:
+def scatter_figure(found: Sequence[Evidence], band: tuple[float, float] | None) -> Picture:
     """Measured over predicted, both in GiB on logarithmic axes: on the line they are equal.
 
     band: lower and upper end over the prediction, drawn as a strip along the line. Each figure is held against the
@@ -36,7 +35,7 @@ def scatter_figure(found: Sequence[Evidence], band: tuple[float, float] | None) 
         "tickvals": list(_TICKS_GIB),
         "fixedrange": True,
     }
-    return drawn(traces, _layout(axis))
+    return Picture(traces, _layout(axis))
 
 
 def _edges(shown: Sequence[Evidence]) -> tuple[float, float]:

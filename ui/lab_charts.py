@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 from planner.labs.lesson import Lesson
 from planner.labs.levels import TYPES, levels
-from ui.charts import GREY, Spec, drawn, stacked_layout
+from ui.charts import GREY, stacked_layout
+from ui.picture import Picture, Spec
 
 _HEIGHT, _ERRORS_HEIGHT = 300, 220
 
 
-def levels_figure(lesson: Lesson) -> go.Figure:
+def levels_figure(lesson: Lesson) -> Picture:
     """The block's weights over its constant, and the levels that each type has for them."""
     constant = float(lesson.shown["nf4"].absmax[0]) or 1.0
     traces = [_dots("weights", [float(w) / constant for w in lesson.weights], "circle", 6, 0.8)]
@@ -27,7 +26,7 @@ def levels_figure(lesson: Lesson) -> go.Figure:
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "type": "category"},
         "showlegend": False,
     }
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
 def _dots(name: str, values: list[float], symbol: str, size: int, opacity: float) -> Spec:
@@ -43,7 +42,7 @@ def _dots(name: str, values: list[float], symbol: str, size: int, opacity: float
     }
 
 
-def errors_figure(lesson: Lesson) -> go.Figure:
+def errors_figure(lesson: Lesson) -> Picture:
     """The error of each type over the whole tensor."""
     bars: Spec = {
         "type": "bar",
@@ -57,7 +56,7 @@ def errors_figure(lesson: Lesson) -> go.Figure:
         "xaxis": {"tickformat": ".0%", "fixedrange": True, "nticks": 6, "rangemode": "tozero"},
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "type": "category"},
     }
-    return drawn([bars], layout)
+    return Picture([bars], layout)
 
 
 def levels_alt(lesson: Lesson) -> str:
@@ -75,14 +74,14 @@ def errors_alt(lesson: Lesson) -> str:
 _WAYS = {"full": ("solid", "circle"), "lora": ("dash", "square"), "qlora": ("dot", "diamond")}
 
 
-def losses_figure(ways: Sequence[Mapping[str, Any]]) -> go.Figure:
+def losses_figure(ways: Sequence[Mapping[str, Any]]) -> Picture:
     """The loss after so many steps, a line a way of training."""
     traces = [_line(way, *_WAYS[way["method"]]) for way in ways]
     layout = stacked_layout(_HEIGHT) | {
         "xaxis": {"title": {"text": "steps"}, "fixedrange": True, "nticks": 8},
         "yaxis": {"title": {"text": "loss a character"}, "fixedrange": True, "nticks": 6},
     }
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
 def _line(way: Mapping[str, Any], dash: str, symbol: str) -> Spec:

@@ -1,7 +1,6 @@
 """Every byte of the answer, opened: the bar of the parts and the ledger's rows lead to formula, values and source.
 
-pandas comes with pictures and tables, which stand below the answer: it is imported there, so that a cold start answers
-sooner.
+pyarrow comes with the tables, which stand below the answer: it is imported there, so that a cold start answers sooner.
 """
 
 from collections.abc import Sequence
@@ -63,7 +62,7 @@ def ledger(plan: Plan) -> None:
         "(estimated). Choose a row to see its derivation."
     )
     event = st.dataframe(
-        tables.ledger_frame(plan),
+        tables.ledger_table(plan),
         key="ledger",
         column_config=_ledger_columns(),
         hide_index=True,

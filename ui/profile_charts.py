@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 from planner.side_by_side import Levels
 from planner.units import MIB
-from ui.charts import drawn
+from ui.picture import Picture
 from ui.profile_tables import level_name
 
 #: Level, the field of a row, and a texture, so that neighbours differ without colour.
 _LEVELS = (("plan (estimated)", "plan", ""), ("trace", "trace", "/"), ("profile (measured)", "profile", "."))
 
 
-def levels_figure(rows: Sequence[Levels]) -> go.Figure:
+def levels_figure(rows: Sequence[Levels]) -> Picture:
     """Grouped bars: what each level says of each row, in MiB; a level that is missing has no bars."""
     shown = [row for row in rows if any((row.plan, row.trace, row.profile))]
     names = [level_name(row.name) for row in shown]
@@ -32,7 +30,7 @@ def levels_figure(rows: Sequence[Levels]) -> go.Figure:
         "yaxis": {"ticksuffix": " MiB", "fixedrange": True, "rangemode": "tozero", "nticks": 6},
         "dragmode": False,
     }
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
 def _bars(level: str, names: list[str], values: list[int | None], pattern: str) -> dict[str, Any]:

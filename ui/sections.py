@@ -1,6 +1,6 @@
 """The parts of the Fit page, in the order in which a reader needs them.
 
-pandas comes with the tables, which stand below the answer: it is imported there, so that a cold start answers sooner.
+pyarrow comes with the tables, which stand below the answer: it is imported there, so that a cold start answers sooner.
 """
 
 from collections.abc import Mapping, Sequence
@@ -132,12 +132,12 @@ def timeline(result: Answer) -> None:
         from ui import tables
 
         with tabled:
-            _table(tables.category_frame(plan), "Parts at the peak, estimated")
-            _table(tables.phase_frame(plan), "GiB live by phase, estimated")
+            _table(tables.category_table(plan), "Parts at the peak, estimated")
+            _table(tables.phase_table(plan), "GiB live by phase, estimated")
 
 
-def _table(frame: Any, alt: str) -> None:
-    st.dataframe(frame, column_config=gib_columns(), hide_index=True, alt=alt)
+def _table(table: Any, alt: str) -> None:
+    st.dataframe(table, column_config=gib_columns(), hide_index=True, alt=alt)
 
 
 def limits(request: PlanRequest, result: Answer) -> None:

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
 from planner.report_serving import PART_NAMES
 from planner.serving.answer import PARTS, Part, Serving
 from planner.serving.scenario import Way
 from planner.units import format_gib, gib
-from ui.charts import GREY, Spec, card_line, drawn, marker, segment, stacked_layout
+from ui.charts import GREY, card_line, marker, segment, stacked_layout
+from ui.picture import Picture, Spec
 
 _PATTERNS: dict[Part, str] = {"base": "", "adapters": "/", "cache": ".", "runtime": "-"}
 _HEIGHT, _WAYS_HEIGHT = 230, 250
 
 
-def serving_figure(found: Serving) -> go.Figure:
+def serving_figure(found: Serving) -> Picture:
     """The four parts as one stacked bar against what the card offers."""
     traces = [segment(PART_NAMES[part], getattr(found, f"{part}_bytes"), _PATTERNS[part]) for part in PARTS]
     edge = gib(max(found.total_bytes, found.usable_bytes or 0)) * 1.06
@@ -25,10 +24,10 @@ def serving_figure(found: Serving) -> go.Figure:
     }
     if found.usable_bytes is not None:
         layout |= card_line(found.usable_bytes, edge)
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
-def ways_figure(both: Sequence[Way], found: Serving) -> go.Figure:
+def ways_figure(both: Sequence[Way], found: Serving) -> Picture:
     """Weights of all tenants, and what sequences and runtime need, one base with adapters over whole models."""
     names = [way.name for way in both]
     weights = [way.weights_bytes for way in both]
@@ -41,7 +40,7 @@ def ways_figure(both: Sequence[Way], found: Serving) -> go.Figure:
         "xaxis": {"ticksuffix": " GiB", "fixedrange": True, "nticks": 6, "rangemode": "tozero"},
         "yaxis": {"autorange": "reversed", "fixedrange": True, "automargin": True, "type": "category"},
     }
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
 def _bars(name: str, pattern: str, names: list[str], sizes: list[int]) -> Spec:

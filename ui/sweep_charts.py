@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from math import log10
 
 import numpy as np
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from planner.sweep.block import Block
 from ui import money_text as words
-from ui.charts import GREY, Spec, drawn
+from ui.charts import GREY
+from ui.picture import Picture, Spec
 from ui.sweep import Options
 
 _CELL_HEIGHT = 38
@@ -21,7 +21,7 @@ MARKS = {"fits": ("✓", "#0072B2"), "tight": ("~", "#E69F00"), "does not fit": 
 _ORDER = tuple(MARKS)
 
 
-def heat_figure(table: Block) -> go.Figure:
+def heat_figure(table: Block) -> Picture:
     """Verdict and GiB for each batch (up) and length (across)."""
     lengths, batches, cells = _cells(table)
     numbers = [[_ORDER.index(verdict) if verdict in MARKS else None for verdict, _ in row] for row in cells]
@@ -50,7 +50,7 @@ def heat_figure(table: Block) -> go.Figure:
         "yaxis": {"title": {"text": "batch size"}, "type": "category", "fixedrange": True},
         "dragmode": False,
     }
-    return drawn([trace], layout)
+    return Picture([trace], layout)
 
 
 Cell = tuple[str | None, float | None]
@@ -88,7 +88,7 @@ def heat_alt(table: Block, what: str) -> str:
     return f"Grid of what fits, {what} (estimated). {'; '.join(said)}."
 
 
-def front_figure(options: Options) -> go.Figure:
+def front_figure(options: Options) -> Picture:
     """Options as points of hours and USD; those that no other beats are joined by a line, the ends named."""
     known = [place for place, hours in enumerate(options.hours) if hours == hours]
     rest = [place for place in known if place not in set(options.front)]
@@ -106,7 +106,7 @@ def front_figure(options: Options) -> go.Figure:
         "annotations": _ends(options),
         "dragmode": False,
     }
-    return drawn(traces, layout)
+    return Picture(traces, layout)
 
 
 def _axis(title: str, values: NDArray[np.float64]) -> Spec:

@@ -1,77 +1,76 @@
-"""The page's tables: pure functions from a plan to a DataFrame."""
+"""The Fit page's tables: pure functions from a plan to Arrow's tables, as they are sent.
 
-import pandas as pd
+By way of pandas the ledger takes ten times the CPU, and a cold start waits for pandas.
+"""
+
+from collections.abc import Iterable
+
+import pyarrow as pa
 
 from planner.answer import CATEGORIES, PHASE_NAMES, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import gib
 from ui.text import number, slack_bytes
 
-LEDGER_COLUMNS = (
-    "name",
-    "category",
-    "GiB",
-    "share",
-    "bytes",
-    "formula",
-    "values",
-    "born",
-    "freed",
-    "certainty",
-    "source",
-)
-
-
 #: The largest integer of a column; a question of absurd size goes beyond it, and is then shown rounded.
 _MAX_INTEGER = 2**63 - 1
 
 
-def _column(counts: list[int]) -> pd.Series:
-    """Counts as a column of integers, or of floats where they are too large for one."""
-    fits = max(counts, default=0) <= _MAX_INTEGER
-    return pd.Series(counts, dtype="int64" if fits else "float64")
-
-
-def ledger_frame(plan: Plan) -> pd.DataFrame:
+def ledger_table(plan: Plan) -> pa.Table:
     """The terms live at the peak, one a row, in the plan's order; they sum to the peak and the runtime's own share."""
-    total = plan.peak_bytes + plan.runtime_bytes
-    rows = [
-        (
-            term.name,
-            term.category,
-            gib(term.bytes),
-            term.bytes / total,
-            term.bytes,
-            term.formula,
-            ", ".join(f"{symbol} = {number(value)}" for symbol, value in term.inputs.items()),
-            PHASE_NAMES[term.born],
-            PHASE_NAMES[term.freed],
-            term.certainty,
-            term.source,
-        )
-        for term in plan.terms
-    ]
-    frame = pd.DataFrame(rows, columns=list(LEDGER_COLUMNS))
-    frame["bytes"] = _column([term.bytes for term in plan.terms])
-    return frame
+    terms, total = plan.terms, plan.peak_bytes + plan.runtime_bytes
+    columns = {
+        "name": _texts(term.name for term in terms),
+        "category": _texts(term.category for term in terms),
+        "GiB": _shares(gib(term.bytes) for term in terms),
+        "share": _shares(term.bytes / total for term in terms),
+        "bytes": _counts([term.bytes for term in terms]),
+        "formula": _texts(term.formula for term in terms),
+        "values": _texts(_put_in(term.inputs) for term in terms),
+        "born": _texts(PHASE_NAMES[term.born] for term in terms),
+        "freed": _texts(PHASE_NAMES[term.freed] for term in terms),
+        "certainty": _texts(term.certainty for term in terms),
+        "source": _texts(term.source for term in terms),
+    }
+    return pa.table(columns)
 
 
-def category_frame(plan: Plan) -> pd.DataFrame:
+def _put_in(inputs: dict[str, int | float | str]) -> str:
+    return ", ".join(f"{symbol} = {number(value)}" for symbol, value in inputs.items())
+
+
+def category_table(plan: Plan) -> pa.Table:
     """What the bar shows: bytes of each category at the peak, the allocator's slack, and the whole."""
-    parts = {CATEGORY_NAMES[category]: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
-    parts["allocator's slack"] = slack_bytes(plan)
-    parts["on the card"] = plan.needed_bytes
-    frame = pd.DataFrame({"part": list(parts), "bytes": _column(list(parts.values()))})
-    frame["GiB"] = frame["bytes"].map(gib)
-    frame["share"] = frame["bytes"] / plan.needed_bytes
-    return frame[["part", "GiB", "share", "bytes"]]
+    parts: dict[str, int] = {CATEGORY_NAMES[category]: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
+    parts |= {"allocator's slack": slack_bytes(plan), "on the card": plan.needed_bytes}
+    columns = {
+        "part": _texts(parts),
+        "GiB": _shares(gib(num_bytes) for num_bytes in parts.values()),
+        "share": _shares(num_bytes / plan.needed_bytes for num_bytes in parts.values()),
+        "bytes": _counts(list(parts.values())),
+    }
+    return pa.table(columns)
 
 
-def phase_frame(plan: Plan) -> pd.DataFrame:
+def phase_table(plan: Plan) -> pa.Table:
     """What the timeline shows: GiB live by category at the largest moment of each phase."""
-    frame = pd.DataFrame(
-        [{CATEGORY_NAMES[c]: gib(moment.live_bytes.get(c, 0)) for c in CATEGORIES} for moment in plan.timeline]
-    )
-    frame.insert(0, "phase", [PHASE_NAMES[moment.phase] for moment in plan.timeline])
-    frame["total"] = [gib(moment.total_bytes) for moment in plan.timeline]
-    return frame
+    moments = plan.timeline
+    columns = {"phase": _texts(PHASE_NAMES[moment.phase] for moment in moments)}
+    for category in CATEGORIES:
+        columns[CATEGORY_NAMES[category]] = _shares(gib(moment.live_bytes.get(category, 0)) for moment in moments)
+    return pa.table(columns | {"total": _shares(gib(moment.total_bytes) for moment in moments)})
+
+
+def _texts(values: Iterable[str]) -> pa.Array:
+    return pa.array(list(values), pa.string())
+
+
+def _shares(values: Iterable[float]) -> pa.Array:
+    return pa.array(list(values), pa.float64())
+
+
+def _counts(counts: list[int]) -> pa.Array:
+    """Counts as a column of integers, or of floats where they are too large for one."""
+    if max(counts, default=0) <= _MAX_INTEGER:
+        return pa.array(counts, pa.int64())
+    return _shares(float(count) for count in counts)

@@ -1,15 +1,18 @@
 """A plan made by hand, so that pictures and tables are tested without the planner; and the page in AppTest."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plotly.io import to_json
 from streamlit.testing.v1 import AppTest
 
 from planner.answer import PHASES, PhaseBytes, Plan, Term
 from planner.units import GIB
 from tests.ui.browsing import address, browser, complaints, page, visitor
+from ui.picture import Picture, Spec
 
 __all__ = ["address", "browser", "complaints", "page", "visitor"]
 
@@ -118,3 +121,23 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
         return app.run()
 
     return visit
+
+
+@pytest.fixture(autouse=True)
+def pictures_are_read_by_plotly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every picture that a page of AppTest sends is one that Plotly knows and would not change."""
+    send = Picture.to_dict
+
+    def checked(picture: Picture) -> Spec:
+        sent = send(picture)
+        assert as_json(sent) == as_json(picture.checked.to_plotly_json())
+        return sent
+
+    monkeypatch.setattr(Picture, "to_dict", checked)
+
+
+def as_json(figure: Spec) -> Any:
+    """A figure as the page gets it, without the template, and without the empty lists that Plotly leaves out."""
+    sent = json.loads(to_json(figure, validate=False))
+    sent["layout"] = {name: value for name, value in sent["layout"].items() if name != "template" and value != []}
+    return sent
