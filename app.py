@@ -1,11 +1,13 @@
-"""Streamlit entry: page config and navigation, nothing else."""
+"""Streamlit entry: page config, navigation, and the refusal of an address that no page can read."""
 
 from pathlib import Path
 
 import streamlit as st
 
+from ui import address
+
 st.set_page_config(page_title="TuneBudget", page_icon=Path(__file__).parent / "ui" / "icon.svg", layout="wide")
-st.navigation(
+page = st.navigation(
     [
         st.Page(
             "ui/pages/fit.py",
@@ -75,4 +77,9 @@ st.navigation(
             help="Models, GPUs and prices with their sources; add your own.",
         ),
     ]
-).run()
+)
+wrong = address.refused()
+if wrong is None:
+    page.run()
+else:
+    st.error(wrong, icon=":material/report:")

@@ -15,14 +15,14 @@ from planner.units import format_count
 from ui import catalogue_tables as tables
 from ui import text
 from ui.inputs import ask_about
-from ui.widgets import URL
+from ui.widgets import URL, one_of
 
 SHOWN = ("models", "GPUs", "prices", "your own")
 
 
 def what_to_show() -> str:
     """Which part of the catalogue."""
-    return str(st.segmented_control("Show", SHOWN, default=SHOWN[0], required=True, key="show", **URL))
+    return one_of("show", "Show", SHOWN, SHOWN[0])
 
 
 def models() -> None:

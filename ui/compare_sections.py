@@ -14,7 +14,7 @@ from ui.compare import BY, MAX_VARIANTS, By, Variant, headline
 from ui.inputs import ask_about
 from ui.ledger import gib_columns
 from ui.saved import saved_questions
-from ui.widgets import URL
+from ui.widgets import URL, one_of
 
 #: Cards to begin with, beside the one asked about: one of each size that people rent.
 _FIRST_GPUS = ("rtx-4090", "l40s", "a100-80gb-sxm", "h100-sxm", "h200-sxm")
@@ -24,8 +24,8 @@ Named = Sequence[tuple[str, Plan]]
 
 def what_to_compare() -> By:
     """Which of the inputs is changed."""
-    by = st.segmented_control("Side by side", BY, default=BY[0], required=True, key="by", **URL)
-    return by if by in BY else BY[0]
+    by: Any = one_of("by", "Side by side", BY, BY[0])
+    return by
 
 
 def chosen(by: By, values: state.Values) -> list[str]:

@@ -10,9 +10,9 @@ from planner.evidence.score import Evidence
 from planner.evidence.summary import GroupName, errors_of, reliability_of, verdicts_of
 from planner.report_evidence import band_text, own_text, percent, verdict_text
 from ui import evidence, evidence_charts, evidence_tables
+from ui.widgets import URL, one_of
 
 _CHART_CONFIG = {"displayModeBar": False}
-_URL: dict[str, Any] = {"bind": "query-params"}
 _ANY = "all"
 #: What the figures can be narrowed to: property, label.
 FILTERS = {"stack": "Stack", "method": "Method", "metric": "Metric", "model": "Model"}
@@ -26,7 +26,7 @@ def narrowed(published: Sequence[Evidence]) -> list[Evidence]:
             "Partly stated runs too",
             key="evidence_partly",
             help="Runs whose source leaves out an input that matters: their errors say less about the planner.",
-            **_URL,
+            **URL,
         )
     return [
         one
@@ -37,7 +37,7 @@ def narrowed(published: Sequence[Evidence]) -> list[Evidence]:
 
 def _filter(published: Sequence[Evidence], name: str, label: str) -> str | None:
     options = [_ANY, *evidence.choices(published, name)]
-    chosen: str | None = st.selectbox(label, options, key=f"evidence_{name}", **_URL)
+    chosen: str | None = st.selectbox(label, options, key=f"evidence_{name}", **URL)
     return chosen
 
 
@@ -82,15 +82,7 @@ def scatter(found: Sequence[Evidence]) -> None:
 def groups(found: Sequence[Evidence]) -> None:
     """Errors by what the reader chooses."""
     st.subheader("Errors by group", anchor=False)
-    name: GroupName = st.segmented_control(
-        "By",
-        get_args(GroupName),
-        default="stack",
-        required=True,
-        key="evidence_by",
-        label_visibility="collapsed",
-        **_URL,
-    )
+    name: Any = one_of("evidence_by", "By", get_args(GroupName), "stack", hidden=True)
     _table(evidence_tables.group_frame(name, found), f"Errors by {name}")
 
 

@@ -9,6 +9,7 @@ from planner.catalog.throughput import speed_fit
 from planner.evidence.speed_score import SpeedEvidence, score_speeds
 from planner.evidence.summary import errors_of
 from planner.report_speeds import SPEED_GROUPS, speed_fit_text, speed_headline, worst_first
+from ui.widgets import one_of
 
 _SHARES = ("error", "median error", "90th percentile", "bias", "in band")
 
@@ -23,15 +24,7 @@ def speeds(found: Sequence[SpeedEvidence]) -> None:
     """How far off steps are timed: in words, by what the reader chooses, and row by row with links."""
     st.subheader("Speed", anchor=False)
     st.markdown(f"{speed_headline(found)} {speed_fit_text(speed_fit())}")
-    name = st.segmented_control(
-        "Speeds by",
-        list(SPEED_GROUPS),
-        default="card",
-        required=True,
-        key="evidence_speed_by",
-        label_visibility="collapsed",
-        bind="query-params",
-    )
+    name = one_of("evidence_speed_by", "Speeds by", list(SPEED_GROUPS), "card", hidden=True)
     _table(group_frame(name, found), f"Errors of tokens a second by {name}")
     with st.expander("Every answered speed, the furthest off first"):
         _table(speed_frame(found), "Every answered speed, the furthest off first")

@@ -10,7 +10,7 @@ from ui import own, saved, state, text
 from ui.answers import gpu_keys, model_ids
 from ui.input_groups import GROUPS, adapters, more, quantization, sharing
 from ui.money_inputs import dataset, pricing
-from ui.widgets import URL, choice, count, fact, select, set_inputs
+from ui.widgets import choice, count, fact, one_of, select, set_inputs
 
 
 def sidebar(page: str) -> dict[str, Any]:
@@ -104,14 +104,12 @@ def _question() -> dict[str, Any]:
         typed=True,
     )
     fact(lambda: model_facts(model))
-    method = st.segmented_control(
+    method = one_of(
+        "method",
         "Method",
         state.choices("method"),
-        default=state.default("method"),
-        required=True,
-        key="method",
-        help="full: all weights; lora: adapters on frozen weights; qlora: adapters on a 4-bit base.",
-        **URL,
+        state.default("method"),
+        "full: all weights; lora: adapters on frozen weights; qlora: adapters on a 4-bit base.",
     )
     cards = [*own.own_cards(), *gpu_keys()]
     gpu = select("gpu", "GPU", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)

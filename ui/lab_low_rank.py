@@ -8,7 +8,7 @@ from planner.catalog.texts import read_text, text_title
 from planner.hosted import is_hosted
 from planner.units import MIB, format_count
 from ui import charts, lab_charts
-from ui.profile_sections import hosted, runner, watch, what_is_missing
+from ui.profile_sections import hosted, runner, show_start, watch, what_is_missing
 from ui.widgets import URL
 
 FIRST, SECOND = "alice.txt", "coriolanus.txt"
@@ -49,9 +49,7 @@ def _start() -> None:
     if pressed:
         texts = {"first_text": read_text(FIRST), "second_text": read_text(SECOND)}
         task = {"level": "low rank", "r": int(rank), "steps": int(steps), "base_steps": 2 * int(steps), **texts}
-        if not runner().experiment(WHAT, task):
-            st.warning("Another run is under way on this machine: wait for it, or stop it.")
-        st.rerun()
+        show_start(runner().experiment(WHAT, task))
 
 
 def _outcome(answer: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from planner.errors import PlannerError
 from planner.units import format_gib
 from ui import charts, state, text
 from ui.answers import plan_of
-from ui.widgets import URL
+from ui.widgets import URL, one_of
 
 _LENGTHS = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 _METHODS = ("full", "lora", "qlora")
@@ -24,7 +24,7 @@ def laboratory() -> None:
         "Move the sliders and watch which phase of a training step needs most. The model is the one last asked about."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        method = st.segmented_control("Method", _METHODS, default="lora", required=True, key="lab_method", **URL)
+        method = one_of("lab_method", "Method", _METHODS, "lora")
         checkpointing = st.toggle("Gradient checkpointing", key="lab_checkpointing", **URL)
     batch = st.slider("Batch size", 1, 64, 1, key="lab_batch", **URL)
     length = st.select_slider("Length in tokens", _LENGTHS, value=1024, key="lab_length", **URL)

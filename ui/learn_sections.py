@@ -14,7 +14,7 @@ from planner.learn.markdown import to_markdown
 from planner.learn.topics import TOPICS, TOURS
 from planner.learn.walkthrough import Walkthrough, walk_through
 from planner.schema import PlanRequest
-from ui.widgets import URL
+from ui.widgets import URL, one_of
 
 WALK_THROUGHS, CLAIMS = "walk-throughs", "claims checked"
 _ICONS = {"holds": "check_circle", "holds only if": "rule", "does not hold": "cancel"}
@@ -22,9 +22,7 @@ _ICONS = {"holds": "check_circle", "holds only if": "rule", "does not hold": "ca
 
 def what_to_show() -> str:
     """Walk-throughs or claims."""
-    return str(
-        st.segmented_control("Show", (WALK_THROUGHS, CLAIMS), default=WALK_THROUGHS, required=True, key="learn", **URL)
-    )
+    return one_of("learn", "Show", (WALK_THROUGHS, CLAIMS), WALK_THROUGHS)
 
 
 def which_topic() -> str:
@@ -109,7 +107,7 @@ def claims() -> None:
     with st.grid(3, min_column_width=150):
         for verdict in VERDICTS:
             st.metric(verdict.capitalize(), int(counts.get(verdict, 0)), border=True)
-    verdict = st.segmented_control("Verdict", ("all", *VERDICTS), default="all", required=True, key="verdict", **URL)
+    verdict = one_of("verdict", "Verdict", ("all", *VERDICTS), "all")
     shown = frame if verdict == "all" else frame[frame["verdict"] == verdict]
     event = st.dataframe(
         shown,

@@ -65,9 +65,14 @@ def start(request: PlanRequest, question: str) -> None:
         pressed = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy)
     if pressed:
         options = Options(steps=int(steps), num_layers=int(layers) or None, time_limit_seconds=60.0 * limit)
-        if not runner().measure(question, request, options):
-            st.warning("Another run is under way on this machine: wait for it, or stop it.")
+        show_start(runner().measure(question, request, options))
+
+
+def show_start(started: bool) -> None:
+    """Draw the page anew with the run that was started, or say why there is none: a new drawing would wipe that."""
+    if started:
         st.rerun()
+    st.warning("Another run is under way on this machine: wait for it, or stop it.", icon=":material/hourglass:")
 
 
 @st.fragment(run_every=WATCH_SECONDS)
@@ -79,11 +84,9 @@ def watch() -> None:
         return
     share, words = profile_text.progress_line(run.progress, run.elapsed_seconds)
     st.progress(share, text=f"{run.what}: {words}")
-    if run.stop.is_set():
-        st.caption("Stopping.")
-    elif st.button("Stop", icon=":material/stop:", key="profile_stop"):
-        runner().stop()
-        st.rerun(scope="fragment")
+    st.caption("Stopping." if run.stop.is_set() else "One run at a time on this machine: wait for it, or stop it.")
+    if not run.stop.is_set():
+        st.button("Stop", icon=":material/stop:", key="profile_stop", on_click=runner().stop)
 
 
 def outcome() -> None:

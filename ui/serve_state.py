@@ -55,6 +55,7 @@ def request_from_values(values: Mapping[str, Any]) -> ServeRequest:
     """
     filled = {key: first if values.get(key) in (None, "") else values[key] for key, first in defaults().items()}
     fields = {key: filled[key] for key in (*PLAIN, "gpu")} | {"quantization": BASES[filled["base"]]}
+    state.check_card(str(filled["gpu"]))
     fields["model"] = state.model_of(str(filled["model"]), values.get("own_model"))
     if not filled["tenants"]:
         return parse_serve_request(fields | {"adapters": []})

@@ -10,11 +10,11 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from planner.catalog import find_model, stack_values
+from planner.catalog import find_gpu, find_model, stack_values
 from planner.catalog.config_file import is_path
 from planner.catalog.names import shown
 from planner.dataset import DatasetSettings
-from planner.errors import UnknownModelError
+from planner.errors import UnknownGpuError, UnknownModelError
 from planner.hub import is_hub_id
 from planner.methods.attention_names import attention_linears
 from planner.optimizers import OPTIMIZERS
@@ -175,6 +175,8 @@ def request_from_values(values: Values) -> PlanRequest:
     for key, value in in_force(values):
         if key == "model":
             value = model_of(str(value), values.get("own_model"))
+        elif key == "gpu":
+            check_card(str(value))
         if key in FIRST_QUESTION or value != left_open[key]:
             _put(data, FIELDS[key], value)
     targets = data.get("lora", {}).get("target_modules")
@@ -231,6 +233,18 @@ def _check_model(name: str) -> None:
         raise UnknownModelError(
             f"{reason}; choose or type a model of the catalogue, or an id of the Hub", "model"
         ) from None
+
+
+def check_card(name: str) -> None:
+    """Refuse a card that is not known in a line that fits the page: the command line's holds every name there is.
+
+    Raises PlannerError where the catalogue lacks it and it is not spelled out.
+    """
+    try:
+        find_gpu(name)
+    except UnknownGpuError as error:
+        reason = error.message.partition("; known: ")[0]
+        raise UnknownGpuError(f"{reason}; choose or type a card of the catalogue", "gpu") from None
 
 
 def in_force(values: Values) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.catalog.names import shown
 from planner.cost.rate import SECONDS_PER_HOUR
 from planner.errors import RequestError
 from planner.schema import METHODS, PlanRequest
@@ -19,7 +20,7 @@ from planner.sweep.search import OUTCOMES, Search
 from planner.sweep.settle import Fields
 from ui import money_text as words
 from ui.links import flag
-from ui.state import leaves
+from ui.state import check_card, leaves
 
 #: Rows that the page computes; more are the command line's.
 MAX_ROWS = 20_000
@@ -51,6 +52,8 @@ def table_axes(request: PlanRequest, choice: Choice) -> Axes:
 
     Raises PlannerError for a name or number that cannot be, or more rows than a page takes.
     """
+    for gpu in choice.gpus:
+        check_card(gpu)
     axes = axes_of(
         base_of(request),
         [_model(request), *choice.models],
@@ -104,7 +107,7 @@ def _model(request: PlanRequest) -> str:
 def _sizes(what: str, values: Sequence[str]) -> tuple[int, ...]:
     for value in values:
         if not value.strip().isdecimal():
-            raise RequestError(f"{what} {value!r}: give a whole number of at least 1")
+            raise RequestError(f"{what} {shown(value)}: give a whole number of at least 1")
     return tuple(int(value) for value in values)
 
 

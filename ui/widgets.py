@@ -51,6 +51,23 @@ def select(
     return str(value)
 
 
+def one_of(
+    key: str, label: str, options: Sequence[str], first: str, help_text: str | None = None, hidden: bool = False
+) -> str:
+    """One of a few values, side by side; the first where a link names none (Streamlit 1.67 then gives None)."""
+    value = st.segmented_control(
+        label,
+        options,
+        default=first,
+        required=True,
+        key=key,
+        help=help_text,
+        label_visibility="collapsed" if hidden else "visible",
+        **URL,
+    )
+    return value if value in options else first
+
+
 def choice(key: str, label: str, help_text: str) -> str:
     """One of the values that the schema allows."""
     return select(key, label, list(state.choices(key)), help_text)

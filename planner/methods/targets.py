@@ -16,6 +16,9 @@ _NOT_IN_MAMBA = ("out_proj",)
 #: Their router is a subclass of nn.Linear that returns several tensors.
 _TUPLE_ROUTER_TYPES = ("llama4", "phimoe")
 
+#: Of targets that are refused, so that the reason is still read.
+_SHOWN_CHARACTERS = 200
+
 
 def adapted_names(architecture: Architecture, lora: LoraSettings, expert_modules: bool = False) -> frozenset[str]:
     """Full names ("model.layers.*.self_attn.q_proj") of the linears and expert stacks that get LoRA matrices.
@@ -88,8 +91,9 @@ def _other_modules(architecture: Architecture) -> set[str]:
 
 def _refuse(lora: LoraSettings, reason: str) -> NoReturn:
     targets = lora.target_modules
-    given = list(targets) if isinstance(targets, tuple) else targets
-    raise RequestError(f"lora.target_modules: {given!r} {reason}", "lora.target_modules")
+    given = repr(list(targets) if isinstance(targets, tuple) else targets)
+    given = given if len(given) <= _SHOWN_CHARACTERS else f"{given[:_SHOWN_CHARACTERS]}..."
+    raise RequestError(f"lora.target_modules: {given} {reason}", "lora.target_modules")
 
 
 def _leaf(name: str) -> str:

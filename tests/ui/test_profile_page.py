@@ -136,3 +136,31 @@ def test_a_hosted_copy_measures_nothing(open_page: Callable[..., AppTest], monke
     assert "measures nothing on its host" in app.info[0].value
     assert not app.button
     assert not app.number_input
+
+
+START = pytest.mark.parametrize(
+    ("path", "query", "start"), [("profile", {}, "Start"), ("labs", {"lab": "Low rank by hand"}, "Train")]
+)
+
+
+@START
+def test_a_start_that_comes_too_late_says_so(
+    open_page: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], start: str
+) -> None:
+    """Another visitor's run can begin between the drawing of the page and the press."""
+    mine = open_page(**query).switch_page(f"ui/pages/{path}.py").run()
+    monkeypatch.setattr(profile_sections.runner(), "_start", lambda what, work: False)
+    button(mine, start).click().run()
+    said = "Another run is under way on this machine: wait for it, or stop it."
+    assert [warning.value for warning in mine.warning] == [said]
+
+
+@START
+def test_another_visitor_s_run_is_shown(
+    open_page: Callable[..., AppTest], script: Callable[[str], None], path: str, query: dict[str, str], start: str
+) -> None:
+    script("progress('step 2 of 3')\ntime.sleep(60)")
+    assert profile_sections.runner().experiment("run of another", {"level": "low rank"})
+    mine = until_it_says(open_page(**query).switch_page(f"ui/pages/{path}.py").run(), "run of another: step 2 of 3")
+    assert button(mine, start).disabled
+    assert any("One run at a time" in caption.value for caption in mine.caption)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui import lab_low_rank, lab_nf4, lab_peak
-from ui.widgets import URL
+from ui.widgets import one_of
 
 _LABS = {
     "NF4 by hand": lab_nf4.laboratory,
@@ -13,5 +13,4 @@ _LABS = {
 
 st.title("Laboratories", anchor=False)
 st.caption("Small experiments on the real rules: change an input and see what follows.")
-chosen = st.segmented_control("Laboratory", list(_LABS), default="NF4 by hand", required=True, key="lab", **URL)
-_LABS[str(chosen)]()
+_LABS[one_of("lab", "Laboratory", list(_LABS), "NF4 by hand")]()
