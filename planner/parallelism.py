@@ -80,6 +80,15 @@ def data_parallel_size(request: Spread) -> int:
     return request.num_gpus // request.parallelism.model_parallel_size
 
 
+#: Cards of one machine where num_nodes is left open: what vendors' own servers and clouds' largest machines hold.
+CARDS_A_NODE = 8
+
+
+def fewest_nodes(num_gpus: int) -> int:
+    """The fewest machines of equal size, of at most CARDS_A_NODE cards each, that these cards stand in."""
+    return next(n for n in range(-(-num_gpus // CARDS_A_NODE), num_gpus + 1) if num_gpus % n == 0)
+
+
 def broken_rule(request: Spread) -> str | None:
     """The first rule that the request breaks, as one line that begins with its field; None where all hold."""
     return next((line for rule in _RULES if (line := rule(request)) is not None), None)

@@ -77,7 +77,7 @@ def _rows(found: Sequence[MethodSearch]) -> Iterator[tuple[str, ...]]:
 
 def _cells(schedule: Schedule) -> tuple[str, ...]:
     cost = "" if schedule.usd is None else f"{schedule.usd:,.2f}"
-    return schedule.name, f"{schedule.at_once:,}", f"{schedule.machines:,}", f"{schedule.hours:,.1f}", cost
+    return schedule.name, f"{schedule.at_once:,}", f"{schedule.machines:,}", f"{schedule.hours:,.2f}", cost
 
 
 def search_notes(search: Search) -> list[str]:

@@ -19,7 +19,7 @@ from planner.method_settings import (
     QuantizationSettings,
 )
 from planner.optimizers import OPTIMIZERS
-from planner.parallelism import ParallelismSettings, broken_rule
+from planner.parallelism import ParallelismSettings, broken_rule, fewest_nodes
 from planner.pricing import PricingSettings
 
 __all__ = [
@@ -108,7 +108,10 @@ class PlanRequest(_Frozen):
         False, description="PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: the allocator's segments grow in place"
     )
     num_gpus: Annotated[int, Field(ge=1, le=MAX_GPUS, description="cards of all nodes together")] = 1
-    num_nodes: Annotated[int, Field(ge=1, le=MAX_GPUS)] = 1
+    num_nodes: Annotated[
+        int,
+        Field(ge=1, le=MAX_GPUS, description="machines; left open: the fewest of equal size with at most 8 cards each"),
+    ] = 1
     parallelism: ParallelismSettings = ParallelismSettings()
     dataset: DatasetSettings | None = Field(None, description="null: no hours and no cost of the whole run")
     pricing: PricingSettings | None = Field(None, description="null: the cheapest on demand")
@@ -129,6 +132,13 @@ class PlanRequest(_Frozen):
         if at and not re.fullmatch(r"\d+(\.\d+)*", version):
             raise ValueError(f"the version after @ is numbers and dots, as in {name}@1.16")
         return value
+
+    @model_validator(mode="after")
+    def _machines_left_open(self) -> "PlanRequest":
+        # one rule for all commands; not marked as set, so that it follows where num_gpus changes
+        if "num_nodes" not in self.model_fields_set and self.parallelism.strategy != "device_map":
+            self.__dict__["num_nodes"] = fewest_nodes(self.num_gpus)
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "PlanRequest":

@@ -59,7 +59,8 @@ def sharing() -> dict[str, Any]:
     """What experts set of several cards: each setting under its own name, explained by the schema's words."""
     with group("sharing", "Sharing and offload", "lan"):
         sizes = ("tensor", "pipeline", "context", "expert")
-        values: dict[str, Any] = {"num_nodes": count("num_nodes", "Nodes", "`num_nodes`: machines.")}
+        nodes = "`num_nodes`: machines. At 1, more than 8 cards stand in the fewest of equal size with at most 8 each."
+        values: dict[str, Any] = {"num_nodes": count("num_nodes", "Nodes", nodes)}
         for kind in sizes:
             key = f"{kind}_parallel_size"
             values[key] = count(key, f"{kind.capitalize()} parallel", f"`{key}`: {state.description(key)}.")

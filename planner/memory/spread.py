@@ -10,7 +10,7 @@ from planner.memory.sharding import Shares, computing, num_shards, share
 from planner.memory.sharding_ddp import copied
 from planner.memory.sharding_deepspeed import zero_shares
 from planner.memory.sharding_fsdp import fsdp_shares
-from planner.parallelism import DEEPSPEED, FULLY_SHARDED, data_parallel_size
+from planner.parallelism import CARDS_A_NODE, DEEPSPEED, FULLY_SHARDED, data_parallel_size
 from planner.schema import PlanRequest
 
 
@@ -72,6 +72,12 @@ def spread_notes(request: PlanRequest) -> list[str]:
     if request.num_gpus > 1 or p.strategy != "none":
         whose = "the one device" if request.num_gpus == 1 else f"one of {request.num_gpus:,} devices"
         notes.append(f"bytes are those of {whose}; modelled is {_MODELLED[p.strategy]}")
+    if request.num_nodes > 1 and "num_nodes" not in request.model_fields_set:
+        each = request.num_gpus // request.num_nodes
+        notes.append(
+            f"num_nodes is left open: {request.num_nodes} machines of {each} card{'s' if each > 1 else ''}; more than "
+            f"{CARDS_A_NODE} in one must be said"
+        )
     if p.strategy in FULLY_SHARDED and not request.names_stack:
         notes.append(
             "no stack is named: FSDP is taken with flat parameters and reentrant checkpoints, as transformers 4 had, "

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.sweep.settle import CARDS_A_NODE
+from planner.parallelism import CARDS_A_NODE
 
 Fits = NDArray[np.bool_]
 

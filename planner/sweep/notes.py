@@ -5,10 +5,11 @@ from typing import Any
 from planner import __version__
 from planner.cost.rate import rate_of
 from planner.errors import PlannerError
+from planner.parallelism import CARDS_A_NODE
 from planner.schema import PlanRequest
 from planner.sweep.axes import Axes
 from planner.sweep.needed import COUNTS
-from planner.sweep.settle import CARDS_A_NODE, SHARDED, settled
+from planner.sweep.settle import SHARDED, settled
 
 
 def notes(axes: Axes) -> tuple[tuple[str, str], ...]:

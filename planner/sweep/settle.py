@@ -9,8 +9,6 @@ from planner.schema import LORA_METHODS, PROMPT_METHODS, PlanRequest, parse_requ
 
 Fields = dict[str, Any]
 
-#: Cards of one machine, where num_nodes is left open: what clouds rent at most.
-CARDS_A_NODE = 8
 #: How several cards share, where nothing is said: all weights, gradients and states in parts.
 SHARDED = "fsdp"
 _SINGLE = ("ddp", *FULLY_SHARDED, "device_map")
@@ -19,14 +17,13 @@ _SINGLE = ("ddp", *FULLY_SHARDED, "device_map")
 def settled(base: Fields, model: str, method: str, count: int) -> PlanRequest:
     """The request of one combination on `count` cards.
 
-    Several cards without a strategy are fully sharded, one card takes none of the strategies that need two, and more
-    than eight cards stand in machines of at most eight. Raises RequestError where the combination cannot exist.
+    Several cards without a strategy are fully sharded, one card takes none of the strategies that need two.
+
+    Raises RequestError where the combination cannot exist.
     """
     fields = {name: value for name, value in base.items() if name not in _unused(method)}
     fields |= {"model": model, "method": method, "num_gpus": count}
     fields["parallelism"] = _shared(base.get("parallelism", {}), count)
-    if "num_nodes" not in fields and count > CARDS_A_NODE:
-        fields["num_nodes"] = next(n for n in range(-(-count // CARDS_A_NODE), count + 1) if count % n == 0)
     return parse_request(fields)
 
 

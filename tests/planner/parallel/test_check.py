@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from planner.advise import apply_changes
 from planner.errors import PlannerError
+from planner.estimate import estimate
 from planner.resolve import check, load_model
 from planner.schema import parse_request
 
@@ -98,3 +100,18 @@ def test_what_no_library_does_is_refused(
 )
 def test_what_libraries_do_is_accepted(num_gpus: int, parallelism: dict[str, Any], fields: dict[str, Any]) -> None:
     accepted(num_gpus, parallelism, **fields)
+
+
+def test_machines_that_are_left_open_hold_at_most_eight_cards_each() -> None:
+    """And follow where the number of cards changes; what is said stays."""
+    asked = {"model": "gpt2", "method": "lora", "parallelism": {"strategy": "ddp"}}
+    nodes = {count: parse_request({**asked, "num_gpus": count}).num_nodes for count in (2, 8, 12, 16, 64)}
+    assert nodes == {2: 1, 8: 1, 12: 2, 16: 2, 64: 8}
+    open_request = parse_request({**asked, "num_gpus": 16})
+    assert apply_changes(open_request, {"num_gpus": 8}).num_nodes == 1
+    assert any("2 machines of 8 cards" in note for note in estimate(open_request).notes)
+    said = parse_request({**asked, "num_gpus": 16, "num_nodes": 1})
+    assert said.num_nodes == 1 and apply_changes(said, {"num_gpus": 8}).num_nodes == 1
+    assert not any("num_nodes is left open" in note for note in estimate(said).notes)
+    cards_in_a_row = {"strategy": "device_map"}
+    assert parse_request({**asked, "num_gpus": 16, "parallelism": cards_in_a_row}).num_nodes == 1
