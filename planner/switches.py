@@ -21,6 +21,9 @@ LossPath = Literal[
 ]
 
 
+#: Whose code the layers run: transformers' for each family, or LitGPT's one for all. litgpt_2023: before Falcon's one
+#: key was spread to all heads for training.
+LayerCode = Literal["transformers", "litgpt", "litgpt_2023"]
 FsdpKind = Literal["flat", "flat_blocks", "per_parameter", "units"]
 
 
@@ -34,6 +37,9 @@ class Switches:
     own_modules: the stack has models of its own, of nn.Linear throughout and with a head apart from the embedding.
     holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
     fused_kernels: norms, rotary embeddings, activations and adapters run in kernels of the stack's own.
+    layer_code: whose layers run. halves_weights: weights are quantized from float16, so products dequantize to that
+    first. keeps_graph: the training loop names its logits until the next forward has returned, and so what the graph
+    holds without saving it.
     fsdp: "flat", FullyShardedDataParallel with its flat parameters (FSDP1); "flat_blocks", the same where a block's
     frozen parameters lie in one with its adapters, so that its gradient is as wide as all of them; "per_parameter",
     fully_shard (FSDP2); "units", the same with embeddings and head as units of their own (torchtune's
@@ -49,6 +55,9 @@ class Switches:
     holds_4bit_input: bool = False
     fused_kernels: bool = False
     own_modules: bool = False
+    layer_code: LayerCode = "transformers"
+    halves_weights: bool = False
+    keeps_graph: bool = False
 
     def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:
         """The kernel that `loss` names in this stack."""

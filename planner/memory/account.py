@@ -15,6 +15,8 @@ class LiveBytes:
         self.phase = phase
         self.scope = ""
         self.category: Category = "workspace"
+        self.carried = Live()
+        self._carried: set[int] = set()
         self._rising = False
         self._shapes: dict[Shape, tuple[Monomial, int]] = {}
 
@@ -46,6 +48,16 @@ class LiveBytes:
         """Keep this moment as a candidate for the peak."""
         self._rising = False
         self.section.marks.append((self.phase, len(self.section.events)))
+
+    def carry(self, value: Value) -> None:
+        """The graph holds this besides what it saves, and a loop that keeps the graph into its next forward does."""
+        storage = value.storage
+        if storage is None or self.phase != "forward" or id(storage) in self._carried:
+            return
+        self._carried.add(id(storage))
+        label, category, monomial = storage.key
+        key: Key = (f"of the step before: {label}", "logits" if category == "logits" else "activations", monomial)
+        self.carried[key] = self.carried.get(key, 0) + storage.coefficient
 
     def cut(self) -> Section:
         """The section written so far; a new one begins."""

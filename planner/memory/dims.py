@@ -25,6 +25,7 @@ def model_dims(architecture: Architecture, batch: Number, length: Number, rank: 
         "S_and_sink": length + 1,
         "tokens": tokens,
         "chunk": at_most(tokens, batch * CHUNK_TOKENS),
+        "head_chunks": -(-length // CHUNK_TOKENS),
         "eighth_tokens": -(-tokens // 8),
         "liger_tokens": liger_tokens(tokens, architecture.vocab_size, architecture.hidden_size),
         "loss_tokens": batch * (length - 1),
@@ -121,6 +122,8 @@ def block_dims(block: Block, named: bool = False) -> Dims:
             "kv_a_width": a.kv_lora_rank + a.rotary_dim,
             "nope_v_dim": a.head_dim - a.rotary_dim + a.v_head_dim,
             "qkv_width": (a.num_heads + 2 * a.num_key_value_heads) * a.head_dim,
+            "q_and_kv_width": (a.num_heads + a.num_key_value_heads) * a.head_dim,
+            "kv_width": 2 * a.num_key_value_heads * a.head_dim,
             "window": a.sliding_window or 0,
             "causal": int(a.kind != "bidirectional"),
         }

@@ -20,7 +20,7 @@ from planner.methods.saved import Saved, embedding_module, saved_modules
 from planner.methods.spellings import in_this_models_words
 from planner.methods.targets import adapted_names, quantized_linears
 from planner.schema import PlanRequest, QuantizationSettings
-from planner.switches import DEFAULT, FsdpKind, LossPath, Switches
+from planner.switches import DEFAULT, FsdpKind, LayerCode, LossPath, Switches
 
 Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm", "other", "adapter", "buffer"]
 
@@ -75,6 +75,9 @@ class Setup:
     saved: frozenset[Saved] = frozenset()
     train_base: bool = False
     holds_4bit_input: bool = False
+    layer_code: LayerCode = "transformers"
+    halves_weights: bool = False
+    keeps_graph: bool = False
     kind: AdapterKind = "lora"
     feedforward: frozenset[str] = frozenset()
     prompts: Shapes = ()
@@ -111,6 +114,9 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         storage=storage_of(quantization, request.dtype) if quantization is not None else None,
         train_base=request.method == "full",
         holds_4bit_input=switches.holds_4bit_input,
+        layer_code=switches.layer_code,
+        halves_weights=switches.halves_weights,
+        keeps_graph=switches.keeps_graph,
         kind=request.adapter_kind,
         feedforward=feedforward,
         prompts=prompt_shapes(request, architecture),

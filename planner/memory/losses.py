@@ -9,8 +9,9 @@ from planner.memory import ops
 from planner.memory.graph import Value
 from planner.memory.kernels import whole
 from planner.memory.linear_ops import dense
-from planner.memory.live import Shape
+from planner.memory.live import ITEMSIZE, Shape
 from planner.memory.modules import Context
+from planner.memory.quantized_linear import dequantized
 from planner.memory.tape import Tape
 
 #: torchtune's num_output_chunks (torchtune 0.7 modules/loss/cross_entropy_loss.py).
@@ -22,45 +23,81 @@ VOCAB: Shape = ("vocab",)
 def chunked_loss(c: Context, hidden: Value) -> Value:
     """LitGPT's GPT.forward(lm_head_chunk_size) and chunked_cross_entropy.
 
-    The logits are a list that the training loop names until the next step; log-softmax keeps as much again. float32
-    under autocast, else in the model's dtype. Backward makes gradients for one chunk of tokens at a time.
+    Lightning's Fabric hands out what a forward returns in float32 (wrappers.py _FabricModule.forward, convert_output).
+    The training loop names this list of logits until the next forward has returned; log-softmax keeps as much again,
+    and backward puts the gradients of all chunks in its place before the first of them reaches the head.
     """
     t = c.tape
-    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]), "head" in c.structure.saved or None)
-    dtype = t.autocast or hidden.dtype
-    logits = t.allocate(("B", "S", "vocab"), dtype, "logits")
+    t.phase = "forward"
+    made = _logits_in_chunks(c, hidden)
+    dtype, shape = made.dtype, made.shape
+    logits = made.detach() if dtype == "float32" else t.allocate(shape, "float32", "logits")
     c.outputs.append(logits)
-    wide = "float32" if t.autocast else dtype
+    if c.structure.keeps_graph:
+        t.carry(logits)
     chunk: Shape = ("chunk", "vocab")
 
-    def backward(grad: Value, hidden: Value, log_probs: Value) -> ops.Grads:
-        head = t.allocate(weight.shape, weight.dtype, "head grad") if weight.requires_grad else None
-        out = t.allocate(hidden.shape, hidden.dtype, "hidden states grad") if hidden_grad else None
-        work = [t.allocate(chunk, wide, "chunk of the loss"), t.allocate(chunk, wide, "chunk of the loss")]
-        work.append(t.allocate(chunk, dtype, "chunk of the logits grad"))
-        t.work.note("loss", dtype, ((whole_logits, wide), (whole_logits, dtype)))
-        given = (whole_logits, dtype)
-        if hidden_grad:
-            t.work.product(
-                dtype, (given, (weight.shape, dtype), (hidden.shape, dtype)), (), TOKENS, hidden.shape[2:], VOCAB
-            )
-        if weight.requires_grad:
-            t.work.product(
-                dtype, (given, (hidden.shape, dtype), (weight.shape, dtype)), (), VOCAB, hidden.shape[2:], TOKENS
-            )
+    def backward(grad: Value, place: Value, *rest: Value) -> ops.Grads:
+        work = [t.allocate(chunk, "float32", "chunk of the loss") for _ in range(2)]
+        t.work.note("loss", dtype, ((shape, "float32"), (shape, dtype)))
         del work
-        return (out, head)
+        return (Value(place.storage, shape, dtype),)
 
-    hidden_grad, whole_logits = hidden.requires_grad, (*TOKENS, *VOCAB)
-    log_probs = t.allocate(("B", "S", "vocab"), wide, "log-softmax")
-    node = t.record([hidden, weight], backward, [hidden, log_probs])
-    head_of(t, hidden, weight, dtype)
-    t.work.note("loss", wide, whole(logits, log_probs))
-    del log_probs
+    node = t.record([made], backward)
+    t.work.note("loss", "float32", whole(logits, Value(None, shape, "float32")))
+    del made
+    t.phase = "loss"
+    # two tensors of half the width: the gradient, in 16 bits, takes the place of one of them
+    parts = [t.allocate(shape, dtype, "log-softmax") for _ in range(4 // ITEMSIZE[dtype])]
     loss = t.allocate((1,), "float32", "loss")
     if node is not None:
         loss.requires_grad, loss.node = True, node
+        node.saved += [t.pack(part) for part in parts]
     return loss
+
+
+def _logits_in_chunks(c: Context, hidden: Value) -> Value:
+    """lm_head on 128 tokens of each sequence at a time; a quantized one is dequantized for every chunk.
+
+    Autocast casts a frozen head for every chunk, whose backward keeps it: only weights that train are cast once.
+    """
+    t, s = c.tape, c.structure
+    weight = c.parameter("head.weight", ("vocab", *hidden.shape[2:]), "head" in s.saved or None)
+    quantized = "head" in s.quantized
+    dtype = t.autocast or hidden.dtype
+    shape: Shape = (*TOKENS, *VOCAB)
+    trains, hidden_grad = weight.requires_grad, hidden.requires_grad
+    of_hidden, of_weight = (hidden.shape, hidden.dtype), (weight.shape, weight.dtype)
+    inner = hidden.shape[2:]
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        dense_weight = dequantized(c, weight.shape, dtype) if quantized else None
+        del dense_weight
+        given, out, head = (shape, dtype), None, None
+        if hidden_grad:
+            t.work.product(dtype, (given, of_weight, of_hidden), (), TOKENS, inner, VOCAB)
+            chunks = t.allocate(*of_hidden, "chunks of the hidden states grad")
+            out = t.allocate(*of_hidden, "hidden states grad")
+            del chunks
+        if trains:
+            t.work.product(dtype, (given, of_hidden, of_weight), (), VOCAB, inner, TOKENS)
+            head = t.allocate(*of_weight, "head grad")
+        return (out, head)
+
+    saves = [hidden] if trains else []
+    if t.autocast and weight.dtype != t.autocast and not trains:
+        saves = [t.allocate(("head_chunks", *weight.shape), t.autocast, "head cast for each chunk")]
+    node = t.record([hidden, weight], backward, saves)
+    del saves
+    if node is not None and quantized and s.holds_4bit_input and s.keeps_graph:
+        t.carry(hidden)
+    logits = t.allocate(shape, dtype, "logits of the head")
+    dense_weight = dequantized(c, weight.shape, dtype) if quantized else None
+    del dense_weight
+    head_of(t, hidden, weight, dtype)
+    if node is not None:
+        logits.requires_grad, logits.node = True, node
+    return logits
 
 
 def chunked_head_loss(c: Context, hidden: Value) -> Value:

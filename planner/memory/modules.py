@@ -77,13 +77,14 @@ def linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
     before, c.tape.scope = c.tape.scope, f"{name}: "
     try:
         if name in c.structure.adapted:
-            return adapted(c, x, name, out, inner, _base)
-        return _base(c, x, name, out, inner)
+            return adapted(c, x, name, out, inner, base_linear)
+        return base_linear(c, x, name, out, inner)
     finally:
         c.tape.scope = before
 
 
-def _base(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
+def base_linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value:
+    """The same without its adapter."""
     if name in c.structure.quantized:
         return quantized_linear(c, x, name, out, inner)
     weight = c.parameter(f"{name}.weight", (*out, *inner))

@@ -49,15 +49,17 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     held = x.detach() if s.holds_4bit_input else Value(None, before, x.dtype)
 
     def backward(grad: Value) -> ops.Grads:
-        dense_weight = _dequantized(c, weight, grad.dtype)
+        dense_weight = dequantized(c, weight, grad.dtype)
         _note_input_grad(t, grad, held.shape, out, inner)
         result = t.allocate(held.shape, grad.dtype, "linear grad")
         del dense_weight
         return (result,)
 
     node = t.record([x], backward)
+    if node is not None and s.keeps_graph and s.holds_4bit_input:
+        t.carry(held)
     # on the CPU the whole product is one operator, whose inner tensors are no storages of torch
-    dense_weight = _dequantized(c, weight, x.dtype) if s.device == "cuda" else None
+    dense_weight = dequantized(c, weight, x.dtype) if s.device == "cuda" else None
     _note_output(t, x, out, inner)
     y = t.allocate(shape, x.dtype, "output")
     del dense_weight, b
@@ -66,15 +68,16 @@ def _linear_4bit(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> V
     return ops.to(t, y, given, "4-bit output")
 
 
-def _dequantized(c: Context, weight: Shape, dtype: str) -> Value:
+def dequantized(c: Context, weight: Shape, dtype: str) -> Value:
     """dequantize_4bit: block constants restored from their second quantization, then the dense weight, cast."""
     t, s = c.tape, c.structure
+    made = "float16" if s.halves_weights else s.dtype
     constants: Shape = (*weight, "per_64")
     absmax = t.allocate(constants, "float32", "block constants") if s.double_quant else None
     if absmax is not None:
         t.work.note("dequantize", "float32", ((constants, "uint8"), (constants, "float32")))
-    t.work.note("dequantize", s.dtype, (_codes(weight), (constants, "float32"), (weight, s.dtype)))
-    dense_weight = t.allocate(weight, s.dtype, "dequantized weight")
+    t.work.note("dequantize", made, (_codes(weight), (constants, "float32"), (weight, made)))
+    dense_weight = t.allocate(weight, made, "dequantized weight")
     del absmax
     return ops.to(t, dense_weight, dtype)
 

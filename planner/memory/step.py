@@ -62,20 +62,29 @@ class Step:
     def _forward(self) -> Iterable[Composition]:
         model, tape = self.model, self.tape
         before: Runs = []
+        carried = self.carried
+        extra = sum((part.total(live) * times for part, live, times in carried), start=0)
         for entry, runs in zip(tape.entries, self.stacks, strict=True):
             best, at = model.highest(entry.forward)
-            pieces = (*counted_layers(before, "passed"), *pieces_at(model, at))
-            yield Composition("forward", _sum(before, "passed") + best, pieces, "none")
-            yield self._forward_layers(entry, runs, before)
+            pieces = (*counted_layers(before, "passed"), *pieces_at(model, at), *carried)
+            yield Composition("forward", _sum(before, "passed") + best + extra, pieces, "none")
+            yield self._forward_layers(entry, runs, before, extra)
             before = before + runs
         for phase, peaks in (("forward", tape.head), ("loss", tape.loss)):
             best, at = model.highest(peaks)
-            pieces = (*counted_layers(before, "passed"), *pieces_at(model, at))
-            yield Composition(phase, _sum(before, "passed") + best, pieces, "none")
+            held, more = (carried, extra) if phase == "forward" else ((), 0)
+            pieces = (*counted_layers(before, "passed"), *pieces_at(model, at), *held)
+            yield Composition(phase, _sum(before, "passed") + best + more, pieces, "none")
 
-    def _forward_layers(self, entry: Entry, runs: Runs, before: Runs) -> Composition:
+    @property
+    def carried(self) -> Pieces:
+        """What the training loop still holds of the step before while this one runs forward."""
+        layers = [(layer.part, layer.tape.carried, count) for runs in self.stacks for layer, count in runs]
+        return tuple(piece for piece in (*layers, (self.model, self.tape.carried, 1)) if piece[1])
+
+    def _forward_layers(self, entry: Entry, runs: Runs, before: Runs, carried: Number) -> Composition:
         model = self.model
-        running = _sum(before, "passed") + model.total(entry.shared)
+        running = _sum(before, "passed") + model.total(entry.shared) + carried
         highest, where = running, 0
         named = self._named_embeddings(entry, runs)
         named_bytes = model.total(named)
@@ -96,6 +105,7 @@ class Step:
             *counted_layers(before, "passed"),
             *counted_layers([*runs[:run], (found, done)], "saved"),
             *found.at_work(found.forward_at),
+            *self.carried,
         )
 
     @staticmethod

@@ -139,6 +139,8 @@ class Structure:
     gradients_exist: an earlier micro-step left gradients, so new ones are added and freed.
     tied, head_bias, final_softcap: of the head. embedding_dropout: its probability is above zero.
     holds_4bit_input: 4-bit products keep their input (bitsandbytes before 0.43).
+    halves_weights: dequantized weights are float16 before they are cast. keeps_graph: the loop holds the last step's
+        graph until the next forward has returned. unspread_key: one key for all heads stays one (LitGPT of 2023).
     saved: what is trained in full beside the adapters. kind: of the adapters. feedforward: linears whose input
         (IA)^3 scales.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
@@ -179,6 +181,9 @@ class Structure:
     kind: AdapterKind = "lora"
     feedforward: frozenset[str] = frozenset()
     holds_4bit_input: bool = False
+    halves_weights: bool = False
+    keeps_graph: bool = False
+    unspread_key: bool = False
 
     @property
     def stack_adapter_dtype(self) -> str:

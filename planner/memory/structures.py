@@ -10,7 +10,7 @@ from planner.memory.dims import (
     model_shape,
 )
 from planner.memory.inventory import Setup
-from planner.memory.layers import GENERIC, WITHOUT_SDPA, layer_family
+from planner.memory.layers import GENERIC, LITGPT, WITHOUT_SDPA, layer_family, runs_in_litgpt
 from planner.memory.loops import pass_tokens
 from planner.memory.reach import executed_blocks
 from planner.memory.structure import AttentionName, Regime, Roles, Structure
@@ -46,7 +46,7 @@ def _structure(
 ) -> Structure:
     lora = request.lora_settings
     full = request.method == "full"
-    family, shape = layer_family(architecture), model_shape(architecture)
+    family, shape = family_of(setup, architecture), model_shape(architecture)
     if family == GENERIC:
         read = (x.leaf for x in linears_beside(architecture) if x.in_features == architecture.hidden_size)
         shape = replace(shape, roles=Roles(beside=tuple(read)))
@@ -61,7 +61,7 @@ def _structure(
         adapter_dtype=setup.adapter_dtype,
         train_base=full,
         adapted=frozenset(linear.leaf for linear in architecture.linears if linear.name in setup.adapted),
-        quantized=frozenset(linear.leaf for linear in architecture.linears if linear.name in setup.quantized),
+        quantized=_quantized_leaves(architecture, setup),
         adapter_dropout=lora is not None and lora.lora_dropout > 0,
         double_quant=setup.storage is not None and setup.storage.double_quant,
         quantization=setup.storage.method if setup.storage is not None else "bnb_4bit",
@@ -83,7 +83,23 @@ def _structure(
         saved=setup.saved,
         kind=setup.kind,
         holds_4bit_input=setup.holds_4bit_input,
+        halves_weights=setup.halves_weights,
+        keeps_graph=setup.keeps_graph,
+        unspread_key=setup.layer_code == "litgpt_2023",
     )
+
+
+def _quantized_leaves(architecture: Architecture, setup: Setup) -> frozenset[str]:
+    """Linears around the layers with quantized weights; "head" for the head."""
+    leaves = {linear.leaf for linear in architecture.linears if linear.name in setup.quantized}
+    head = architecture.head
+    return frozenset(leaves | {"head"} if head is not None and head.name in setup.quantized else leaves)
+
+
+def family_of(setup: Setup, architecture: Architecture) -> str:
+    """Whose layer code runs: the stack's own, or that of the model's family in transformers."""
+    own = setup.layer_code != "transformers" and runs_in_litgpt(architecture)
+    return LITGPT if own else layer_family(architecture)
 
 
 def text_fields(architecture: Architecture) -> dict[str, object]:
@@ -100,7 +116,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         clip_qkv=config.get("clip_qkv") is not None,
         scaled_queries=bool(config.get("attn_temperature_tuning")) and block_shape(block).position == "none",
     )
-    if base.family == GENERIC:
+    if base.family in (GENERIC, LITGPT):
         shape = replace(shape, roles=block_roles(block, architecture.hidden_size))
     prefix = f"{block.prefix}.*."
     names = [*(linear.name for linear in block.linears), *(tensor.name for tensor in block.tensors)]
@@ -119,6 +135,9 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         quantized=quantized,
         kind=base.kind if adapted else "lora",
         holds_4bit_input=base.holds_4bit_input and bool(quantized),
+        halves_weights=base.halves_weights and bool(quantized),
+        keeps_graph=base.keeps_graph and base.holds_4bit_input and bool(quantized),
+        unspread_key=base.unspread_key and shape.multi_query,
         feedforward=frozenset(n for n in adapted if prefix + n in setup.feedforward),
         encoder_requires_grad=reaches_encoder or not shape.cross,
         window_mask=window_mask,

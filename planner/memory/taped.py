@@ -24,13 +24,15 @@ class TapedLayer:
 
     saved: live from its forward to the end of its stack's forward; passed: from there to the model's, without
     what only the stack's layers share; kept: from there to its backward, without autocast's cache of cast weights.
-    gradients: live after its backward. work: the kernels of both.
+    gradients: live after its backward. carried: what its graph holds into the next step's forward. work: the kernels
+    of both.
     """
 
     saved: Live
     passed: Live
     kept: Live
     gradients: Live
+    carried: Live
     forward: Peaks
     backward: Peaks
     work: Noted
@@ -56,7 +58,8 @@ class Entry:
 class TapedModel:
     """The model around its layers: what comes before each stack of them, then final norm, head and loss.
 
-    left: what is live after the whole backward. work: the kernels of what comes before the layers, of what comes after.
+    left: what is live after the whole backward. carried: what the loop and the graph hold into the next step's
+    forward. work: the kernels of what comes before the layers, of what comes after.
     """
 
     entries: tuple[Entry, ...]
@@ -64,6 +67,7 @@ class TapedModel:
     loss: Peaks
     backward_head: Peaks
     left: Live
+    carried: Live
     work: Noted
 
 
@@ -104,7 +108,7 @@ def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     t.forget_received()
     left = Live(t.live)
     leaves.clear()
-    return TapedLayer(saved, passed, kept, left, Peaks.of(forward), Peaks.of(t.cut()), t.work.cut())
+    return TapedLayer(saved, passed, kept, left, t.carried, Peaks.of(forward), Peaks.of(t.cut()), t.work.cut())
 
 
 def _run_forward(t: Tape, c: Context, layer: Callable[..., Any], hidden: Value, given: Handed) -> tuple[Value, Handed]:
@@ -184,6 +188,7 @@ def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
         Peaks.of(forward, "loss"),
         backward_head,
         Live(t.live),
+        t.carried,
         t.work.cut(),
     )
 

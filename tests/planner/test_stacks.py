@@ -87,9 +87,11 @@ def test_torchtune_keeps_the_log_probabilities_of_all_chunks() -> None:
     assert kept + 4 * chunk <= logits_bytes("torchtune", "chunked") <= kept + 12 * chunk
 
 
-def test_litgpt_keeps_logits_and_log_probabilities_in_16_bits() -> None:
+def test_litgpt_hands_out_float32_logits_while_the_last_steps_are_named() -> None:
+    """The 16-bit logits, their float32 copy, and the float32 list of the step before; of 2023, the log-softmax."""
     whole, chunk = BATCH * LENGTH * VOCAB, BATCH * 128 * VOCAB
-    assert logits_bytes("litgpt", "chunked") == pytest.approx(4 * whole + 6 * chunk, rel=0.01)
+    assert logits_bytes("litgpt", "chunked") == (2 + 4 + 4) * whole
+    assert logits_bytes("litgpt@0.1", "chunked") == pytest.approx(8 * whole + 8 * chunk, rel=0.01)
 
 
 def test_liger_keeps_about_as_many_logits_as_hidden_states() -> None:

@@ -84,6 +84,10 @@ LIKE = {"internlm2": "llama", "kimi_k2": "deepseek_v3"}
 MODELLED = frozenset({"mamba", "jamba", "nemotron_h"})
 
 GENERIC = "generic"
+#: LitGPT's own code for all families.
+LITGPT = "litgpt"
+#: Families that LitGPT 0.4 runs and its layer code here follows: rotary attention in every layer, one dense MLP.
+LITGPT_RUNS = frozenset({"llama", "mistral", "gpt_neox", "falcon", "phi", "gemma", "qwen2"})
 
 
 #: Families whose models transformers runs with eager attention where sdpa is asked for (_supports_sdpa is False).
@@ -120,9 +124,16 @@ def _has_latent_experts(architecture: Architecture) -> bool:
     return bool(architecture.config.get("moe_latent_size"))
 
 
+def runs_in_litgpt(architecture: Architecture) -> bool:
+    """Whether LitGPT's layer code, as it is followed here, stands for a model."""
+    attentions = [block.attention for block in architecture.blocks]
+    rotary = all(a is not None and a.position == "rope" and a.qk_norm == "none" for a in attentions)
+    return architecture.model_type in LITGPT_RUNS and rotary
+
+
 def family_module(family: str) -> ModuleType:
     """The layer code of a family that `layer_family` named."""
-    return import_module(f"planner.memory.layers.{FAMILIES.get(family, GENERIC)}")
+    return import_module(f"planner.memory.layers.{LITGPT if family == LITGPT else FAMILIES.get(family, GENERIC)}")
 
 
 #: Losses that are followed operation by operation and were held against measured steps.
