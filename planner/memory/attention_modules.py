@@ -19,7 +19,7 @@ def split_heads(c: Context, x: Value, shape: Shape, unrotated_key: bool = False)
     which can be viewed as [B, S, hidden] but is not contiguous.
     """
     t, before = c.tape, x.shape
-    viewable = c.structure.single_sequence or not (unrotated_key and runs_by_operators(c))
+    viewable = not (unrotated_key and runs_by_operators(c)) or c.structure.single_sequence
 
     def backward(grad: Value) -> ops.Grads:
         if grad.contiguous:

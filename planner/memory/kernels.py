@@ -30,12 +30,11 @@ def whole(*values: Value) -> Moved:
     return tuple([(value.shape, value.dtype) for value in values])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kernel:
-    """Kernels alike: what one of them does, and how many there are.
+    """What one kernel does; the same object in all tapes that run it, so that what follows from it is found once.
 
-    products: sizes m, n and k of one matrix product. again: symbols that count more of them. skips: attention that
-    leaves out what causal order and windows mask.
+    sizes: m, n and k of one matrix product. skips: attention that leaves out what causal order and windows mask.
     """
 
     kind: Kind
@@ -45,8 +44,10 @@ class Kernel:
     bytes: Polynomial
     sizes: tuple[tuple[Monomial, int], ...]
     skips: bool
-    count: int
-    again: tuple[tuple[str, int], ...]
+
+
+#: A kernel, how often it runs, and symbols that count more of it.
+Counted = tuple[Kernel, int, tuple[tuple[str, int], ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +57,16 @@ class Noted:
     notes: tuple[Note, ...] = ()
 
     @cached_property
-    def kernels(self) -> tuple[Kernel, ...]:
+    def kernels(self) -> tuple[Counted, ...]:
         """Equal ones together."""
-        counts: dict[Note, dict[str, int]] = {}
-        for note in self.notes:
-            key: Note = (*note[:5], 0, "", note[7])
-            found = counts.setdefault(key, {"": 0})
-            found[""] += note[5]
-            if note[6]:
-                found[note[6]] = found.get(note[6], 0) + note[5]
-        return tuple(_kernel(note, count) for note, count in counts.items())
+        counts: dict[Kernel, dict[str, int]] = {}
+        for kind, phase, dtype, products, moved, number, again, skips in self.notes:
+            kernel = _kernel(kind, phase, dtype, tuple(products), moved, skips)
+            found = counts.setdefault(kernel, {"": 0})
+            found[""] += number
+            if again:
+                found[again] = found.get(again, 0) + number
+        return tuple([(kernel, found.pop(""), tuple(found.items())) for kernel, found in counts.items()])
 
     @cached_property
     def flops(self) -> Polynomial:
@@ -80,8 +81,10 @@ class Noted:
         return tuple(total.items())
 
 
-def _kernel(note: Note, count: dict[str, int]) -> Kernel:
-    kind, phase, dtype, products, moved, _, _, skips = note
+@lru_cache(maxsize=2**14)
+def _kernel(
+    kind: Kind, phase: WorkPhase, dtype: str, products: tuple[Product, ...], moved: Moved, skips: bool
+) -> Kernel:
     flops: dict[Monomial, int] = {}
     for product in products:
         _add(flops, *_product(product))
@@ -90,8 +93,7 @@ def _kernel(note: Note, count: dict[str, int]) -> Kernel:
         monomial, factor = product_of(shape)
         _add(num_bytes, monomial, factor * ITEMSIZE[of])
     sizes = tuple(product_of(part) for part in products[0][1:]) if len(products) == 1 else ()
-    again = tuple((symbol, number) for symbol, number in count.items() if symbol)
-    return Kernel(kind, phase, dtype, tuple(flops.items()), tuple(num_bytes.items()), sizes, skips, count[""], again)
+    return Kernel(kind, phase, dtype, tuple(flops.items()), tuple(num_bytes.items()), sizes, skips)
 
 
 @lru_cache(maxsize=2**14)

@@ -58,7 +58,7 @@ class Context:
         """The mask that sdpa is given: with padding, or in a layer with a window that the sequence fills."""
         if self.structure.mask == "padded":
             return self.tape.external(("B", 1, "S", "S"), "bool")
-        if self.structure.block.sliding and self.structure.window_mask:
+        if self.structure.window_mask and self.structure.block.sliding:
             return self.tape.external(("B", 1, "S", "S"), "bool")
         return None
 
@@ -244,7 +244,7 @@ def batched_matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> 
     t = c.tape
     if t.autocast:
         a, b = autocast(t, a), autocast(t, b)
-    if not c.structure.single_sequence:
+    if not (a.contiguous and b.contiguous) and not c.structure.single_sequence:
         a = a if a.contiguous else ops.copy(t, a, label="matmul copy")
         b = b if b.contiguous else ops.copy(t, b, label="matmul copy")
     return linear_ops.matmul(t, a, b, shape, label)

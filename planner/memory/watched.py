@@ -6,7 +6,7 @@ that has the same values there runs the same operations, and takes the same tape
 
 from collections.abc import Callable
 from operator import attrgetter
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Generic, TypeVar, cast
 
 from planner.memory.layers import family_module
@@ -17,19 +17,25 @@ Read = Callable[[Structure], Any]
 
 
 class _Watched:
-    """A structure, or its block, that notes the names that are read."""
+    """A structure, or its block, that notes the names of the fields that are read, once each.
 
-    __slots__ = ("_of", "_names", "_prefix", "_block")
+    Its class's own properties and methods run on it, so that what they read is noted and they are not.
+    """
 
     def __init__(self, of: Any, names: dict[str, None], prefix: str = ""):
         self._of, self._names, self._prefix = of, names, prefix
-        self._block = _Watched(of.block, names, "block.") if not prefix else None
+        if not prefix:
+            self.block = _Watched(of.block, names, "block.")
 
     def __getattr__(self, name: str) -> Any:
-        if name == "block":
-            return self._block
+        defined = getattr(type(self._of), name)
+        if isinstance(defined, property):
+            return defined.__get__(self)
+        if isinstance(defined, FunctionType):
+            return MethodType(defined, self)
         self._names[f"{self._prefix}{name}"] = None
-        return getattr(self._of, name)
+        value = self.__dict__[name] = getattr(self._of, name)
+        return value
 
 
 class Shared(Generic[Tape]):

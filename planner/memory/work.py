@@ -12,7 +12,7 @@ from planner.architecture.blocks import Architecture
 from planner.memory.dims import Dims, Number, at_most
 from planner.memory.evaluated import Sizes
 from planner.memory.inventory import Setup
-from planner.memory.kernels import Kernel, Noted, Polynomial, WorkPhase
+from planner.memory.kernels import Counted, Noted, Polynomial, WorkPhase
 from planner.memory.layout import Laid, Layout, layer_dims, whole_dims
 from planner.memory.live import ITEMSIZE, Kind
 from planner.memory.method_work import extra_products
@@ -69,7 +69,7 @@ def step_work(prepared: Prepared, request: PlanRequest, batch: Number, length: N
     found: list[Work] = []
     for noted, count, dims in _parts(layout, prepared, request, batch, length):
         values = _Values(device_dims(request, dims))
-        found += (_work(kernel, count, values) for kernel in noted.kernels)
+        found += (_work(counted, count, values) for counted in noted.kernels)
     return (*found, *_of_method(prepared, request))
 
 
@@ -135,7 +135,8 @@ class _Values:
         self.multiplied = Sizes(gathered) if "sequence_split" in dims else self.moved
 
 
-def _work(kernel: Kernel, layers: int, values: _Values) -> Work:
+def _work(counted: Counted, layers: int, values: _Values) -> Work:
+    kernel, number, again = counted
     flops = _evaluated(kernel.flops, values.multiplied)
     m, n, k = (_evaluated((size,), values.multiplied) for size in kernel.sizes) if kernel.sizes else (None, None, None)
     return Work(
@@ -144,7 +145,7 @@ def _work(kernel: Kernel, layers: int, values: _Values) -> Work:
         kernel.dtype,
         flops,
         _evaluated(kernel.bytes, values.multiplied if kernel.flops else values.moved),
-        layers * (kernel.count + sum(number * values.dims[symbol] for symbol, number in kernel.again)),
+        layers * (number + sum(more * values.dims[symbol] for symbol, more in again)),
         m,
         n,
         k,

@@ -140,11 +140,13 @@ def _part(noted: Noted, layers: int, fixed: tuple[tuple[str, Number], ...]) -> P
 def _totals(noted: Noted) -> tuple[tuple[Monomial, Slot, int], ...]:
     """What the kernels of a tape add up to, whatever sizes are: coefficients by product of symbols and slot."""
     totals: dict[tuple[Monomial, Slot], int] = {}
-    for kernel in noted.kernels:
-        for slot, polynomial in _asked(kernel):
-            for monomial, coefficient in _times(polynomial, kernel):
-                key = monomial, slot
-                totals[key] = totals.get(key, 0) + coefficient
+    for kernel, count, again in noted.kernels:
+        for key, coefficient in _asked(kernel):
+            if count:
+                totals[key] = totals.get(key, 0) + count * coefficient
+            for symbol, number in again:
+                more = (*key[0], symbol), key[1]
+                totals[more] = totals.get(more, 0) + number * coefficient
     return tuple([(*key, total) for key, total in totals.items()])
 
 
@@ -154,8 +156,13 @@ def _dims(prepared: Prepared, batch: int, length: int) -> Dims:
     return dims | {"weight_bits": storage.bits if storage is not None else 0}
 
 
-def _asked(kernel: Kernel) -> Iterator[tuple[Slot, Polynomial]]:
+@lru_cache(maxsize=2**14)
+def _asked(kernel: Kernel) -> tuple[tuple[tuple[Monomial, Slot], int], ...]:
     """What a call adds, and to what."""
+    return tuple([((monomial, slot), c) for slot, polynomial in _sums(kernel) for monomial, c in polynomial])
+
+
+def _sums(kernel: Kernel) -> Iterator[tuple[Slot, Polynomial]]:
     yield (kernel.kind, "", "calls"), (((), 1),)
     yield (kernel.kind, "", "bytes"), kernel.bytes
     if kernel.kind not in COUNTED:
@@ -178,15 +185,6 @@ def _over(flops: Polynomial, size: tuple[Monomial, int]) -> Polynomial:
     for symbol in symbols:
         left.remove(symbol)
     return ((tuple(left), coefficient // factor),)
-
-
-def _times(polynomial: Polynomial, kernel: Kernel) -> Iterator[tuple[Monomial, int]]:
-    """The polynomial as often as there are such calls."""
-    for monomial, coefficient in polynomial:
-        if kernel.count:
-            yield monomial, coefficient * kernel.count
-        for symbol, number in kernel.again:
-            yield (*monomial, symbol), coefficient * number
 
 
 def _put_in(monomial: Monomial, fixed: Dims) -> tuple[Monomial, int]:

@@ -58,6 +58,16 @@ def test_a_structure_that_differs_in_what_was_read_gets_a_tape_of_its_own(made: 
     assert len(asked) == shared.num_tapes == 3
 
 
+def test_of_a_method_what_it_reads_counts() -> None:
+    shared = Shared(lambda family, s: s.adapter_dtype_of("lm_head"))
+    first = structure_of("llama-3.2-1b")
+    shared(first)
+    shared(replace(first, attention="eager"))
+    assert shared.num_tapes == 1
+    shared(replace(first, adapter_dtype="bfloat16"))
+    assert shared.num_tapes == 2
+
+
 def test_families_with_the_same_layer_code_share(made: Made) -> None:
     shared, asked = made
     shared(structure_of("llama-3.2-1b"))
