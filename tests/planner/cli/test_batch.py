@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from planner.cli.workers import _kind, _Shares
 from planner.estimate import estimate
 from planner.schema import parse_request
 
@@ -136,14 +137,27 @@ def test_a_worker_that_is_killed_costs_no_answer() -> None:
     """Its lines are answered by the process that asked."""
     script = (
         "import os, sys; from planner.cli import workers\n"
-        "pool = workers.Workers(); parent = os.getpid(); first = workers.answer_lines\n"
+        "parent = os.getpid(); first = workers.answer_lines\n"
         "def dies(lines):\n"
         "    if os.getpid() != parent: os.kill(os.getpid(), 9)\n"
         "    return first(lines)\n"
-        "workers.answer_lines = dies\n"
+        "workers.answer_lines = dies; pool = workers.Workers()\n"
         'line = b\'{"model": "gpt2", "method": "full"}\'\n'
         "print(sum(is_plan for _, is_plan in pool.answer([line] * 60)))\n"
         "pool.close()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, cwd=ROOT, text=True, timeout=60)
     assert (done.stdout, done.returncode) == ("60\n", 0), done.stderr
+
+
+def test_workers_keep_to_their_share_and_then_help_the_others() -> None:
+    shares = _Shares([[n] for n in range(5)], 2)
+    assert [shares.next(0), shares.next(0), shares.next(1)] == [[0], [1], [3]]
+    assert [shares.next(0), shares.next(0), shares.next(0), shares.next(1)] == [[2], [4], None, None]
+
+
+def test_lines_of_one_layer_code_lie_together() -> None:
+    """However the model is named; a line that names none is no error here."""
+    named = [b'{"model": "llama-3.1-8b"}', b'{"model": {"model_type": "mistral"}}', b'{"model": "gpt2"}']
+    kinds = [_kind(line)[0] for line in (*named, b'{"model": "nothing-9b"}', b'{"model": "\\xff"}', b"{")]
+    assert kinds == ["llama", "llama", "gpt2", "", "", ""]
