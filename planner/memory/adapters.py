@@ -125,8 +125,8 @@ def _dora(c: Context, x: Value, result: Value, name: str, out: Shape, inner: Sha
     small.shape = (1, *inner, "r")
     lora_weight = dense(t, small, b, None, out)
     lora_weight.shape = (1, *inner, *out)
-    lora_weight = ops.to(t, lora_weight, x.dtype, "lora weight")
     del square, small
+    lora_weight = ops.to(t, lora_weight, x.dtype, "lora weight")
     weight = _whole_weight(c, name, (*out, *inner), x.dtype)
     _norm(t, (*out, *inner), x.dtype)
     scale = _magnitude_scale(t, magnitude, out)

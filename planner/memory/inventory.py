@@ -12,7 +12,7 @@ from planner.architecture.blocks import Architecture, Block, Linear, Tensor
 from planner.memory.live import ITEMSIZE
 from planner.memory.quantized import Storage, storage_of
 from planner.memory.reach import calls_module, executed_blocks, reads_text
-from planner.memory.structure import AdapterKind, stack_adapter_dtype
+from planner.memory.structure import AdapterKind
 from planner.methods.experts import adapter_shapes, linears_of_old
 from planner.methods.ia3 import ia3_names
 from planner.methods.prompts import Shapes, prompt_shapes
@@ -54,8 +54,9 @@ class Item:
 class Setup:
     """How the method treats the model: which linears and expert stacks are adapted, which linears quantized, dtypes.
 
-    kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training. as_linears: roles of
-    tensors that are linears, as in transformers 4: experts, which then run one by one, and routers. quantized_experts:
+    kept_dtype: of parameters that stay unquantized; float32 after prepare_model_for_kbit_training. adapter_dtype: of
+    adapters of quantized linears; stack_adapter_dtype: of all others. as_linears: roles of tensors that are linears, as
+    in transformers 4: experts, which then run one by one, and routers. quantized_experts:
     the linears in stacks of experts are quantized one by one, as they were modules when that was done. saved: what
     modules_to_save trains. feedforward: linears whose input (IA)^3 scales. prompts: tensors of a prompt encoder.
     """
@@ -66,6 +67,7 @@ class Setup:
     kept_dtype: str
     compute_dtype: str
     adapter_dtype: str
+    stack_adapter_dtype: str
     loss: LossPath = "full"
     storage: Storage | None = None
     as_linears: frozenset[str] = frozenset()
@@ -102,6 +104,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
     adapted = adapted_names(architecture, lora, bool(as_linears)) if lora is not None else frozenset()
     if request.method == "ia3":
         adapted, feedforward = ia3_names(architecture)
+    upcast_adapters = lora is None or lora.autocast_adapter_dtype
     kept = "float32" if request.upcasts_unquantized else request.dtype
     return Setup(
         adapted=adapted,
@@ -109,7 +112,8 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         dtype=request.dtype,
         kept_dtype=kept,
         compute_dtype=_compute_dtype(request, quantization),
-        adapter_dtype="float32" if lora is None or lora.autocast_adapter_dtype else request.dtype,
+        adapter_dtype="float32" if upcast_adapters else _quantized_adapter_dtype(request, quantization),
+        stack_adapter_dtype="float32" if upcast_adapters else kept,
         loss=switches.loss_path(request.loss),
         storage=storage_of(quantization, request.dtype) if quantization is not None else None,
         train_base=request.method == "full",
@@ -133,6 +137,14 @@ def _compute_dtype(request: PlanRequest, quantization: QuantizationSettings | No
     if quantization is not None and quantization.kind == "bnb_4bit":
         return quantization.bnb_4bit_compute_dtype or request.dtype
     return request.dtype
+
+
+def _quantized_adapter_dtype(request: PlanRequest, quantization: QuantizationSettings | None) -> str:
+    """Of adapters that PEFT does not upcast: the compute_dtype of a quantized linear; float32, as they are made, where
+    it has none and its weights are integers (peft 0.21 tuners_utils.py _get_base_layer_device_and_dtype)."""
+    if quantization is not None and quantization.kind in ("bnb_8bit", "gptq", "awq"):
+        return "float32"
+    return _compute_dtype(request, quantization)
 
 
 def _quantized(architecture: Architecture, switches: Switches, adapted: frozenset[str]) -> frozenset[str]:
@@ -208,7 +220,7 @@ def _linear(name: str, linear: Linear, count: int, setup: Setup, rank: int) -> l
         dtype = _bias_dtype(quantized, setup)
         items.append(Item(f"{name}.bias", bias_role, linear.bias_numel, count, dtype, full, shape[:1]))
     if name in setup.adapted:
-        dtype = setup.adapter_dtype if quantized else stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
+        dtype = setup.adapter_dtype if quantized else setup.stack_adapter_dtype
         adapters = _linear_adapter(name, shape, count, setup, dtype, rank)
         items += adapters if calls_module(name, quantized) else unreached(adapters)
     return items
@@ -257,7 +269,7 @@ def _with_adapter(name: str, tensor: Tensor, count: int, setup: Setup, rank: int
     if name not in setup.adapted:
         return [item]
     quantized = item.role == "linear_4bit" and is_linear
-    dtype = setup.adapter_dtype if quantized else stack_adapter_dtype(setup.adapter_dtype, setup.kept_dtype)
+    dtype = setup.adapter_dtype if quantized else setup.stack_adapter_dtype
     if is_linear:
         out, inner = item.shape
         return [item, *_linear_adapter(name, (out, inner), item.count, setup, dtype, rank)]

@@ -129,21 +129,6 @@ def rotate_half(t: Tape, x: Value) -> Value:
     return ops.cat(t, (ops.scale(t, x2, "-x2"), x1), x.shape)
 
 
-def attend(
-    c: Context,
-    query: Value,
-    key: Value,
-    value: Value,
-    grouped: bool,
-    softmax_dtype: str = "float32",
-    softcap: bool = False,
-) -> tuple[Value, Value | None]:
-    """The attention function transformers picks by attn_implementation: output [B, S, heads, head_dim], weights."""
-    if c.structure.attention == "eager":
-        return eager_attention(c, query, key, value, grouped, softmax_dtype, softcap)
-    return sdpa_attention(c, query, key, value, grouped), None
-
-
 def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: bool) -> Value:
     """sdpa_attention_forward: K and V are repeated for a mask or wide heads, else stay grouped (use_gqa_in_sdpa)."""
     t = c.tape
@@ -248,23 +233,3 @@ def batched_matmul(c: Context, a: Value, b: Value, shape: Shape, label: str) -> 
         a = a if a.contiguous else ops.copy(t, a, label="matmul copy")
         b = b if b.contiguous else ops.copy(t, b, label="matmul copy")
     return linear_ops.matmul(t, a, b, shape, label)
-
-
-def eager_attention(
-    c: Context, query: Value, key: Value, value: Value, grouped: bool, softmax_dtype: str, softcap: bool
-) -> tuple[Value, Value]:
-    """eager_attention_forward: S x S scores, mask, softmax in float32 and its 16-bit copy, for each head."""
-    t = c.tape
-    scores: Shape = (*query.shape[:3], "S")
-    key_states = repeat_kv(c, key, query.shape) if grouped else key
-    value_states = repeat_kv(c, value, query.shape) if grouped else value
-    attn_weights = ops.scale(t, batched_matmul(c, query, key_states, scores, "scores"), "scaled scores")
-    if softcap:
-        attn_weights = softcapped(t, attn_weights, "scores")
-    attn_weights = ops.add_constant(t, attn_weights, "masked scores", c.hidden_dtype)
-    attn_weights = ops.to(t, ops.softmax(t, attn_weights, softmax_dtype), query.dtype, "attention weights")
-    attn_output = batched_matmul(
-        c, attn_weights, value_states, (*query.shape[:3], *value.shape[3:]), "attention output"
-    )
-    attn_output = ops.copy(t, attn_output, ("B", "S", *query.shape[1:2], *value.shape[3:]), "attention output")
-    return attn_output, attn_weights

@@ -52,8 +52,9 @@ class DeviceBytes:
 
 #: Families whose forward reshapes the token ids, so that the counted steps see them (profiler/storages.py).
 _RESHAPED_IDS = frozenset({"gpt2", "opt", "t5", "mt5"})
+_QWEN3_5 = ("qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_text")
 #: Families whose recurrent layers multiply with a view of the batch's padding mask, so that the counted steps see it.
-_VIEWED_MASK = frozenset({"qwen3_next", "qwen3_5", "qwen3_5_moe", "mamba", "jamba", "nemotron_h"})
+_VIEWED_MASK = frozenset({"qwen3_next", *_QWEN3_5, "mamba", "jamba", "nemotron_h"})
 
 
 def batch_bytes(device: str, model_type: str, padded: bool, batch: Number, length: Number) -> Number:

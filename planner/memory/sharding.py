@@ -137,7 +137,7 @@ def computing(request: PlanRequest, setup: Setup) -> Setup:
     dtype = _DTYPES[request.mixed_precision]
     if dtype is None or request.parallelism.strategy in ("none", "ddp", "device_map"):
         return setup
-    return replace(setup, dtype=dtype, kept_dtype=dtype, adapter_dtype=dtype)
+    return replace(setup, dtype=dtype, kept_dtype=dtype, adapter_dtype=dtype, stack_adapter_dtype=dtype)
 
 
 def gathered_size(item: Item, request: PlanRequest, setup: Setup) -> int:

@@ -126,7 +126,8 @@ class Structure:
     family: model_type. adapted: names of the block's linears and expert stacks with LoRA; quantized: of those with
         quantized weights.
     dtype: of the weights as loaded; kept_dtype: of parameters that stay unquantized (float32 after
-        prepare_model_for_kbit_training). compute_dtype: of 4-bit matrix products. adapter_dtype: of LoRA's A and B.
+        prepare_model_for_kbit_training). compute_dtype: of 4-bit matrix products. adapter_dtype: of the adapters of
+        quantized linears; stack_adapter_dtype: of those of other linears, experts and routers.
     train_base: full fine-tuning. adapter_dropout: lora_dropout > 0.
     quantization: how the weights of `quantized` are kept.
     mask: "none" (is_causal path) or "padded" (a mask of B x 1 x S x S is passed); window_mask: a sliding-window mask
@@ -152,6 +153,7 @@ class Structure:
     kept_dtype: str
     compute_dtype: str
     adapter_dtype: str
+    stack_adapter_dtype: str
     train_base: bool
     adapted: frozenset[str]
     quantized: frozenset[str]
@@ -185,16 +187,6 @@ class Structure:
     keeps_graph: bool = False
     unspread_key: bool = False
 
-    @property
-    def stack_adapter_dtype(self) -> str:
-        """Of the adapters of experts, routers and linears without 4-bit weights."""
-        return stack_adapter_dtype(self.adapter_dtype, self.kept_dtype)
-
     def adapter_dtype_of(self, name: str) -> str:
         """Of the adapters of the linear `name`."""
         return self.adapter_dtype if name in self.quantized else self.stack_adapter_dtype
-
-
-def stack_adapter_dtype(adapter_dtype: str, kept_dtype: str) -> str:
-    """PEFT makes adapters in the dtype of a weight that is floating-point; float32 where it upcasts adapters."""
-    return "float32" if adapter_dtype == "float32" else kept_dtype

@@ -111,7 +111,7 @@ class Tape(Gradients):
             holder.value = kept
         if done[0] == len(frame.holders):
             raise StopRecomputation
-        return Holder(None)
+        return Holder(kept)  # the graph of the recomputation keeps it as well, as long as it lives
 
     def checkpoint(self, function: Callable[..., Value], *args: Any) -> Value:
         """torch.utils.checkpoint.checkpoint(..., use_reentrant=False)."""

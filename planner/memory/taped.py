@@ -164,7 +164,8 @@ def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
     """Run the model around its layers: what comes before each stack, then head and loss, and all of it backward."""
     t = Tape("forward", s.gradients_exist)
     between = getattr(family, "BETWEEN", ())
-    t.tied, t.uses_of_tied = "head.weight" if s.tied else "embed_tokens.weight", 1 + len(between) + s.tied
+    tied = s.tied and not s.saved  # the copies of modules_to_save are not tied to each other
+    t.tied, t.uses_of_tied = "head.weight" if tied else "embed_tokens.weight", 1 + len(between) + tied
     c = Context(t, s)
     c.stream_dtype = getattr(family, "STREAM_DTYPE", c.hidden_dtype)
     starts = [_start(t, c, family.embed(c))]

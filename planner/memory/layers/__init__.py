@@ -70,6 +70,8 @@ FAMILIES = {
     "nemotron_h": "nemotron_h",
     "qwen3_5": "qwen3_5",
     "qwen3_5_moe": "qwen3_5",
+    "qwen3_5_text": "qwen3_5",
+    "qwen3_5_moe_text": "qwen3_5",
 }
 
 

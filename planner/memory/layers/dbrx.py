@@ -7,12 +7,13 @@ chosen and has the same share of the tokens, rounded up: the sum over experts is
 from planner.memory import head, linear_ops, moe_ops, ops
 from planner.memory.expert_modules import ROWS, chosen_weights, index_add
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layernorm_modules import layer_norm, loss_of, residual_dropout
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
 from planner.memory.linear_ops import autocast
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rotary
+from planner.memory.modules import Context, linear, rotary
 from planner.memory.moe_modules import PAIRS
 from planner.memory.tape import Tape
 

@@ -2,9 +2,10 @@
 
 from planner.memory import head, masks, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, four_norm_layer
-from planner.memory.modules import Context, attend, linear, rotary, softcapped
+from planner.memory.modules import Context, linear, rotary, softcapped
 from planner.memory.norms import unit_offset_rms_norm
 
 

@@ -5,10 +5,11 @@ Without inputs of each layer's own and without keys that later layers share (pla
 
 from planner.memory import head, masks, moe_modules, moe_ops, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import gemma2, llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rotary
+from planner.memory.modules import Context, linear, rotary
 from planner.memory.moe_modules import PAIRS
 from planner.memory.norms import power_rms_norm
 from planner.memory.structure import FULL, SLIDING

@@ -7,9 +7,10 @@ steps of their projections' width. Plans say so in their certainty.
 
 from planner.memory import head, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.kernels import whole
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rms_norm
+from planner.memory.modules import Context, linear, rms_norm
 from planner.memory.structure import Roles
 
 HIDDEN: Shape = ("hidden",)
@@ -208,9 +209,8 @@ def own_weight(c: Context, name: str) -> Value:
         return c.parameter(name, shape)
     width: Shape = (f"{name}.experts", "r", 2 if name.endswith("gate_up_proj") else 1)
     sides: list[Shape] = [(*width, f"{name}.in"), (f"{name}.out", *width)]
-    factors = [
-        c.parameter(f"{name}.lora_{part}", side, True, s.adapter_dtype) for part, side in zip("AB", sides, strict=True)
-    ]
+    dtype = s.stack_adapter_dtype
+    factors = [c.parameter(f"{name}.lora_{part}", side, True, dtype) for part, side in zip("AB", sides, strict=True)]
     factors = [ops.to(t, factor, s.kept_dtype, "adapter") for factor in factors]
 
     experts, rank, out, inner = width[:1], width[1:], sides[1][:1], sides[0][3:]

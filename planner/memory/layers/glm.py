@@ -2,9 +2,10 @@
 
 from planner.memory import head, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama, phi3
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
-from planner.memory.modules import Context, attend, linear, rotary
+from planner.memory.modules import Context, linear, rotary
 
 loss = llama.loss
 

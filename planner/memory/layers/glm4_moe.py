@@ -2,10 +2,11 @@
 
 from planner.memory import moe_routers, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import deepseek_v3, glm, llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rms_norm
+from planner.memory.modules import Context, linear, rms_norm
 
 embed = llama.embed
 loss = llama.loss

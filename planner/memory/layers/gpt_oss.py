@@ -2,12 +2,13 @@
 
 from planner.memory import head, masks, moe_modules, moe_ops, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama
 from planner.memory.layers.deepseek_v3 import rotated_halves
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
 from planner.memory.linear_ops import dense
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, batched_matmul, linear, repeat_kv
+from planner.memory.modules import Context, batched_matmul, linear, repeat_kv
 from planner.memory.moe_modules import PAIRS
 from planner.memory.norms import late_cast_rms_norm
 

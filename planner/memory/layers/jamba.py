@@ -2,9 +2,10 @@
 
 from planner.memory import head, masks, moe_modules, ops, selective_scan
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
-from planner.memory.modules import Context, attend, linear, rms_norm
+from planner.memory.modules import Context, linear, rms_norm
 from planner.memory.structure import FULL
 
 

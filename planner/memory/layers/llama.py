@@ -2,8 +2,9 @@
 
 from planner.memory import head, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rms_norm, rotary
+from planner.memory.modules import Context, linear, rms_norm, rotary
 
 HIDDEN = ("hidden",)
 WIDE = ("intermediate",)

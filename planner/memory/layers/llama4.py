@@ -2,11 +2,12 @@
 
 from planner.memory import complex_rotary, head, linear_ops, masks, moe_ops, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE
 from planner.memory.linear_ops import autocast
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear
+from planner.memory.modules import Context, linear
 from planner.memory.norms import early_cast_rms_norm, unweighted_rms_norm
 from planner.memory.tape import Tape
 

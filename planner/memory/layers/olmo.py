@@ -2,11 +2,12 @@
 
 from planner.memory import head, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layernorm_modules import layer_norm
 from planner.memory.layers import llama
 from planner.memory.layers.olmo2 import apply_rotary_pos_emb
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
-from planner.memory.modules import Context, attend, linear
+from planner.memory.modules import Context, linear
 
 
 def layer(c: Context, hidden_states: Value) -> Value:

@@ -2,10 +2,11 @@
 
 from planner.memory import head, ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rotary
+from planner.memory.modules import Context, linear, rotary
 from planner.memory.norms import late_cast_rms_norm
 
 

@@ -2,11 +2,12 @@
 
 from planner.memory import ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama, qwen3_moe
 from planner.memory.layers.olmo import clip
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rms_norm, rotary
+from planner.memory.modules import Context, linear, rms_norm, rotary
 
 embed = llama.embed
 loss = llama.loss

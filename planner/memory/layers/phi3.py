@@ -2,10 +2,11 @@
 
 from planner.memory import ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, WIDE, embed_with_one_mask
 from planner.memory.linear_ops import dropout
-from planner.memory.modules import Context, attend, linear, rms_norm, rotary
+from planner.memory.modules import Context, linear, rms_norm, rotary
 
 embed = embed_with_one_mask
 loss = llama.loss

@@ -2,10 +2,11 @@
 
 from planner.memory import ops
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, embed_with_layer_types, pre_norm_layer
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear, rms_norm, rotary
+from planner.memory.modules import Context, linear, rms_norm, rotary
 
 embed = embed_with_layer_types
 loss = llama.loss

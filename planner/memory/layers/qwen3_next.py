@@ -6,10 +6,11 @@ The delta rule and the convolution are the torch code that runs without the pack
 from planner.memory import attention_modules, head, masks, mixer_modules, moe_modules, ops, recurrent_ops
 from planner.memory.delta_rule import chunk_gated_delta_rule
 from planner.memory.graph import Value
+from planner.memory.grouped_attention import attend
 from planner.memory.layers import gemma, llama
 from planner.memory.layers.parts import HIDDEN, KEYS, QUERIES, pre_norm_layer
 from planner.memory.live import Shape
-from planner.memory.modules import Context, attend, linear
+from planner.memory.modules import Context, linear
 from planner.memory.norms import unit_offset_rms_norm
 from planner.memory.structure import FULL
 
