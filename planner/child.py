@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from queue import Empty, Queue
 from tempfile import TemporaryFile
@@ -19,6 +18,7 @@ from threading import Thread
 from typing import Any, Literal
 
 from planner.errors import PlannerError
+from planner.installed import is_installed
 
 #: What the profiler needs besides the planner, as pip names them.
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "psutil")
@@ -53,7 +53,7 @@ class Progress:
 
 def missing_packages() -> list[str]:
     """Packages of the profiler that are not installed; nothing is imported."""
-    return [name for name in PACKAGES if find_spec(name) is None]
+    return [name for name in PACKAGES if not is_installed(name)]
 
 
 def check_packages(level: str) -> None:

@@ -106,7 +106,8 @@ def answer(request: PlanRequest, plan: Plan, card: str | None) -> Report:
     """The verdict in one line, and what it rests on in the next."""
     verdict = f": {plan.verdict}" if plan.verdict else ""
     title = f"{plan.model}, {plan.method}, {step_text(request)}{_where(request, card)}{verdict}."
-    return Text(title, plan.verdict or "text"), Text(f"{needs_text(plan)} {_peak_text(plan)}")
+    needs = needs_text(plan, request.names_stack)
+    return Text(title, plan.verdict or "text"), Text(f"{needs} {_peak_text(plan)}")
 
 
 def step_text(request: PlanRequest) -> str:
@@ -115,7 +116,7 @@ def step_text(request: PlanRequest) -> str:
     return f"{request.per_device_train_batch_size} x {request.max_length:,} tokens{checkpointing}"
 
 
-def needs_text(plan: Plan) -> str:
+def needs_text(plan: Plan, names_stack: bool = True) -> str:
     """What it needs, and what the card offers."""
     level = "tensors traced, the rest estimated" if plan.certainty == "traced" else "estimated"
     needs = f"It needs {format_gib(plan.needed_bytes)} ({level}; {_band(plan)})"
@@ -125,9 +126,18 @@ def needs_text(plan: Plan) -> str:
     needs += f", of which {format_gib(paged)} are paged optimizer states that can leave the card" if paged else ""
     offers = f"; the card offers {format_gib(plan.usable_bytes)}"
     if plan.verdict == "tight":
-        return f"{needs}{offers}, within the band: it runs out of memory with a chance of {plan.oom_probability:.0%}."
+        wide = "" if names_stack else "; the band is wide because no stack is named (--stack)"
+        return f"{needs}{offers}, within the band: {tight_text(plan)}{wide}."
     left = f"{format_gib(abs(plan.headroom_bytes))} {'left' if plan.headroom_bytes >= 0 else 'too little'}"
     return f"{needs}{offers}: {left}."
+
+
+def tight_text(plan: Plan) -> str:
+    """What a tight verdict means: which way it leans, and how far."""
+    if plan.oom_probability is None:
+        return "it may fit or run out of memory"
+    leans = "it probably fits" if plan.oom_probability < 0.5 else "it probably does not fit"
+    return f"{leans}, with a chance to fit of {1 - plan.oom_probability:.0%}"
 
 
 def parts_table(plan: Plan) -> Table:

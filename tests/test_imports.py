@@ -19,6 +19,7 @@ LAYERS = (
         "parallelism",
         "switches",
         "identity",
+        "installed",
         "dataset",
         "pricing",
         "method_settings",

@@ -2,6 +2,7 @@
 
 from planner.answer import Plan
 from planner.cost.break_even import BreakEven
+from planner.report import tight_text
 from planner.schema import PlanRequest
 from ui.money_text import hours, usd
 
@@ -32,7 +33,7 @@ def fit_warning(plan: Plan) -> str | None:
             "This run does not fit on the card: the figures are what it would take if it did. Fit says what to change."
         )
     if plan.verdict == "tight":
-        return "This run is tight on the card: it may run out of memory before it costs anything."
+        return f"This run is tight on the card: {tight_text(plan)}."
     return None
 
 

@@ -71,9 +71,9 @@ def _card_metrics(plan: Plan) -> None:
     )
     st.metric("Missing" if short else "Left over", format_gib(abs(plan.headroom_bytes)), border=True, height="stretch")
     st.metric(
-        "Chance to run out",
-        text.probability(plan.oom_probability),
-        help="Of memory, estimated from the band.",
+        "Chance to fit",
+        text.probability(None if plan.oom_probability is None else 1 - plan.oom_probability),
+        help="Estimated from the band; tight: the band reaches from below the card's limit to beyond it.",
         border=True,
         height="stretch",
     )

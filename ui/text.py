@@ -7,6 +7,7 @@ from planner.answer import PHASE_NAMES, Phase, Plan, Term, Verdict
 from planner.catalog.rows.gpu import GpuRow
 from planner.catalog.rows.model import ModelRow
 from planner.parallelism import ParallelismSettings
+from planner.report import tight_text
 from planner.schema import PlanRequest
 from planner.serving.answer import ServingTerm
 from planner.units import GB, format_count, format_gib
@@ -147,13 +148,14 @@ def verdict_sentence(request: PlanRequest, plan: Plan) -> str:
     need = f"{who} an estimated **{format_gib(needed_bytes(plan))}** (90% band {band(plan)})"
     if plan.usable_bytes is None:
         return f"{need}. {peak}"
-    return f"{need}; the card offers **{format_gib(plan.usable_bytes)}**{_meaning(plan)}. {peak}"
+    return f"{need}; the card offers **{format_gib(plan.usable_bytes)}**{_meaning(request, plan)}. {peak}"
 
 
-def _meaning(plan: Plan) -> str:
+def _meaning(request: PlanRequest, plan: Plan) -> str:
     assert plan.headroom_bytes is not None
     if plan.verdict == "tight":
-        return ", which lies inside the band: it may run out of memory"
+        wide = "" if request.names_stack else "; the band is wide because no stack is named"
+        return f", within the band: {tight_text(plan)}{wide}"
     if plan.headroom_bytes < 0:
         return f", {format_gib(-plan.headroom_bytes)} too little"
     return f", which leaves {format_gib(plan.headroom_bytes)}"

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ import click
 from planner.cli.options import json_option
 from planner.cli.output import note, print_json
 from planner.errors import PlannerError
+from planner.installed import is_installed
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ADDRESS = "127.0.0.1"
@@ -25,7 +25,7 @@ def command(port: int, browser: bool, as_json: bool) -> int:
     page = _ROOT / "app.py"
     if not page.is_file():
         raise PlannerError(f"{page} is missing: the page runs from a checkout; clone the project and run it there")
-    if find_spec("streamlit") is None:
+    if not is_installed("streamlit"):
         raise PlannerError("streamlit is not installed: the page needs it; run `pip install -e .` in the checkout")
     url = f"http://{_ADDRESS}:{port}"
     if as_json:

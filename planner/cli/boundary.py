@@ -35,6 +35,8 @@ def exit_code(run: Callable[[], object]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return reader_gone()
+    except ModuleNotFoundError as error:
+        return _unexpected(error) if _is_ours(error.name) else _refuse(_missing(error))
     except OSError as error:
         return _no_room(error) if error.errno in _NO_ROOM else _unexpected(error)
     except Exception as error:
@@ -45,6 +47,17 @@ def exit_code(run: Callable[[], object]) -> int:
 def _refuse(message: str) -> int:
     print("error:", " ".join(message.split()), file=sys.stderr)
     return BAD_INPUT
+
+
+def _is_ours(module: str | None) -> bool:
+    return module is None or module.partition(".")[0] in ("planner", "profiler", "ui")
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return (
+        f"the package {error.name} is not installed, and this command needs it: run `pip install -e .` in the "
+        "checkout, with .[profiler] to trace and to measure"
+    )
 
 
 def _usage(error: click.UsageError) -> str:

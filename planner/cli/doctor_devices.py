@@ -1,11 +1,11 @@
 """The part of ``doctor`` that looks for devices to measure on: through torch, in a child; and what is missing there."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 from planner.child import missing_packages, run_child
 from planner.errors import PlannerError
+from planner.installed import is_installed
 from planner.report import Block, Column, Table, Text
 from planner.units import format_gib
 
@@ -15,7 +15,7 @@ Device = Mapping[str, Any]
 
 def find_devices() -> tuple[list[dict[str, Any]], str | None]:
     """Devices as torch finds them, and one line where it could not be asked."""
-    if find_spec("torch") is None or find_spec("psutil") is None:
+    if not (is_installed("torch") and is_installed("psutil")):
         return [], None
     try:
         answer = run_child({"level": "devices"}, time_limit_seconds=SECONDS)
@@ -36,7 +36,7 @@ def missing(devices: Sequence[Device], cards: Sequence[Mapping[str, Any]], probl
     if devices and cards and all(device["platform"] != "cuda" for device in devices):
         how = "install torch==2.13.0 from the index for your CUDA version (pytorch.org/get-started)"
         found.append({"what": "nvidia-smi shows a card and this torch cannot use it", "how": how})
-    if cards and find_spec("pynvml") is None:
+    if cards and not is_installed("pynvml"):
         how = "pip install nvidia-ml-py"
         found.append({"what": "NVIDIA's own counters (device memory as nvidia-smi shows it)", "how": how})
     return found

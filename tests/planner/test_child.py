@@ -1,6 +1,5 @@
 """The child process: its answer, its refusals, its death, its time limit; the parent gets one line each time."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +71,6 @@ def test_it_stops_on_request(speaking) -> None:
 
 
 def test_missing_packages_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "find_spec", lambda name: None if name == "bitsandbytes" else sys)
+    monkeypatch.setattr(child, "is_installed", lambda name: name != "bitsandbytes")
     with pytest.raises(ChildError, match=r"not installed: bitsandbytes.*pip install"):
         child.check_packages("trace")

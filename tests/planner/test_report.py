@@ -18,6 +18,7 @@ from planner.report import (
     needs_text,
     parts_table,
     plan_report,
+    tight_text,
     timeline_table,
 )
 from planner.schema import PlanRequest, parse_request
@@ -60,8 +61,8 @@ def column(table: Table, heading: str) -> list[str]:
         (
             "tight",
             22,
-            "It needs 22.0 GiB (estimated; 19.8 to 24.2 GiB); the card offers 23.0 GiB, within the band: it runs out "
-            "of memory with a chance of 25%.",
+            "It needs 22.0 GiB (estimated; 19.8 to 24.2 GiB); the card offers 23.0 GiB, within the band: it "
+            "probably fits, with a chance to fit of 75%.",
         ),
         (
             "does not fit",
@@ -72,6 +73,21 @@ def column(table: Table, heading: str) -> list[str]:
 )
 def test_each_verdict_has_its_sentence(verdict: str, needs: float, expected: str) -> None:
     assert needs_text(judged(verdict, needs, 23)) == expected
+
+
+@pytest.mark.parametrize(
+    ("chance_to_run_out", "words"),
+    [
+        (0.07, "it probably fits, with a chance to fit of 93%"),
+        (0.83, "it probably does not fit, with a chance to fit of 17%"),
+        (None, "it may fit or run out of memory"),  # calibrated plans have no fitted band
+    ],
+)
+def test_tight_says_which_way_it_leans(chance_to_run_out: float | None, words: str) -> None:
+    plan = judged("tight", 22, 23, oom_probability=chance_to_run_out)
+    assert tight_text(plan) == words
+    assert words in needs_text(plan)
+    assert needs_text(plan, names_stack=False).endswith("no stack is named (--stack).")
 
 
 def test_paged_states_are_named_where_they_are_not_held_against_the_card() -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,7 +128,7 @@ def test_a_child_that_prints_rubbish_first_still_answers(script: Callable[[str],
 
 
 def test_a_missing_package_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "find_spec", lambda name: None if name == "bitsandbytes" else sys)
+    monkeypatch.setattr(child, "is_installed", lambda name: name != "bitsandbytes")
     with pytest.raises(ChildError, match=r"profile needs .*not installed: bitsandbytes.*pip install"):
         child.check_packages("profile")
 

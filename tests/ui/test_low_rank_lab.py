@@ -1,6 +1,5 @@
 """The low-rank laboratory in AppTest, with a stand-in for the child: start, outcome, failure."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ ANSWER = f"say({{'answer': {{'r': task['r'], 'base_loss': 2.5, 'ways': [{WAY} fo
 @pytest.fixture(autouse=True)
 def fresh_runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     profile_sections.runner.clear()
-    monkeypatch.setattr(child, "find_spec", lambda name: sys)
+    monkeypatch.setattr(child, "is_installed", lambda name: True)
     yield
     profile_sections.runner().stop()
 

@@ -1,6 +1,5 @@
 """The Profile page in AppTest: start, watch, stop, the history, three levels; a stand-in for the child."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +27,7 @@ def open_profile(open_page: Callable[..., AppTest]) -> Open:
 @pytest.fixture(autouse=True)
 def fresh_runner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     profile_sections.runner.clear()
-    monkeypatch.setattr(child, "find_spec", lambda name: sys)
+    monkeypatch.setattr(child, "is_installed", lambda name: True)
     yield
     profile_sections.runner().stop()
     wait()
@@ -115,7 +114,7 @@ def test_the_newest_run_stands_at_three_levels(open_profile: Open) -> None:
 
 
 def test_what_is_missing_is_named_with_what_to_install(open_profile: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "find_spec", lambda name: None if name == "peft" else sys)
+    monkeypatch.setattr(child, "is_installed", lambda name: name != "peft")
     app = open_profile()
     assert "not installed here: peft" in app.info[0].value
     assert "pip install" in app.code[0].value

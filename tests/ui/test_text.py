@@ -37,7 +37,10 @@ def test_sentence_of_what_does_not_fit(plan: Plan) -> None:
     ("changes", "words"),
     [
         ({"verdict": "fits", "headroom_bytes": 6 * GIB, "usable_bytes": 24 * GIB}, "which leaves 6.0 GiB"),
-        ({"verdict": "tight", "headroom_bytes": GIB, "usable_bytes": 19 * GIB}, "it may run out of memory"),
+        (
+            {"verdict": "tight", "headroom_bytes": GIB, "usable_bytes": 19 * GIB},
+            "within the band: it probably does not fit",
+        ),
         ({"peak_phase": "between_steps"}, "The peak falls between the steps."),
         ({"peak_phase": "loaded"}, "The peak falls when the model is loaded."),
         ({"usable_bytes": None, "headroom_bytes": None, "verdict": None}, "(90% band 17.0 to 20.0). The peak"),

@@ -18,7 +18,7 @@ CARD = CPU | {"device": "cuda:0", "platform": "cuda", "name": "NVIDIA T4", "comp
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr(doctor_devices, "find_spec", lambda name: object() if name in names else None)
+    monkeypatch.setattr(doctor_devices, "is_installed", lambda name: name in names)
     monkeypatch.setattr(doctor_devices, "missing_packages", lambda: [n for n in ("torch", "peft") if n not in names])
 
 

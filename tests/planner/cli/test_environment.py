@@ -68,7 +68,7 @@ def test_app_says_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_app_without_streamlit(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "app.py").touch()
     monkeypatch.setattr("planner.cli.app._ROOT", tmp_path)
-    monkeypatch.setattr("planner.cli.app.find_spec", lambda name: None)
+    monkeypatch.setattr("planner.cli.app.is_installed", lambda name: False)
     result = run("app")
     assert result.exit_code == 2
     assert "streamlit is not installed" in result.stderr

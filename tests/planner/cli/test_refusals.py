@@ -1,6 +1,8 @@
 """Bad input: exit code 2, nothing on stdout, one line on stderr that says what was given and the rule."""
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,3 +152,19 @@ def test_a_full_disk_is_one_line() -> None:
     assert done.stderr == (
         "error: the answer cannot be written: No space left on device: make room, or send it elsewhere\n"
     )
+
+
+def test_a_missing_package_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs_numpy(request: object) -> None:
+        raise ModuleNotFoundError("No module named 'numpy'", name="numpy")
+
+    monkeypatch.setattr("planner.cli.plan.estimate", needs_numpy)
+    assert_refused(run("plan", "gpt2", "--method", "full"), "the package numpy is not installed", "pip install")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_fault(closed: str) -> None:
+    command = f"{shlex.quote(sys.executable)} -m planner gpus t4 {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
