@@ -17,23 +17,25 @@ from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.limits import largest_batch, longest_sequence
 from planner.schema import PlanRequest
-from ui import state
+from ui import money_text, state
 
 
 @dataclass(frozen=True)
-class Answer:
-    """All that the Fit page shows for one request. after: the plan with a suggestion, for those with which it fits."""
+class Below:
+    """What the Fit page shows below its answer.
 
-    plan: Plan
-    course: tuple[PhaseBytes, ...]
+    costs: of each suggestion, in time and money in words; None where it does not fit with it, or neither is known.
+    """
+
     suggestions: tuple[Suggestion, ...]
-    after: tuple[Plan | None, ...]
+    costs: tuple[str | None, ...]
+    course: tuple[PhaseBytes, ...]
     largest_batch: int | None
     longest_sequence: int | None
 
 
-def ask(values: state.Values) -> tuple[PlanRequest, Answer]:
-    """The request that the inputs make, and its answer.
+def ask(values: state.Values) -> tuple[PlanRequest, Plan]:
+    """The request that the inputs make, and its plan.
 
     Raises PlannerError with one line, for a fault of the program too.
     """
@@ -41,7 +43,16 @@ def ask(values: state.Values) -> tuple[PlanRequest, Answer]:
         request = state.request_from_values(values)
         # shown only where it takes a while: a model that the Hub is asked for
         with st.spinner("Working it out"):
-            return request, answer(request.model_dump_json(exclude_unset=True), stamp())
+            return request, plan_of(request)
+
+
+def below(values: state.Values, request: PlanRequest) -> Below:
+    """What else there is to say about a request that the inputs make.
+
+    Raises PlannerError with one line, for a fault of the program too.
+    """
+    with one_line(values):
+        return _below(request.model_dump_json(exclude_unset=True), stamp())
 
 
 @contextmanager
@@ -57,25 +68,26 @@ def one_line(values: state.Values) -> Iterator[None]:
         raise PlannerError(f"{reason}: a fault of this program, please report it with this page's link") from error
 
 
-@st.cache_resource(max_entries=1000, show_spinner=False)
-def answer(request_json: str, prices: Stamp) -> Answer:
-    """The answer to a request given as its JSON; prices: the own price lists that it is worked out with.
+#: Answers kept for all visitors together: beyond what fifty ask in half a minute, each is asked for anew.
+_KEPT = 400
 
-    Kept as it is, not copied: nothing changes an answer. Raises PlannerError where the request cannot be planned.
-    """
+
+@st.cache_resource(max_entries=_KEPT, show_spinner=False)
+def _below(request_json: str, prices: Stamp) -> Below:
+    """Kept as it is, not copied: nothing changes it. prices: the own price lists that it is worked out with."""
     request = PlanRequest.model_validate_json(request_json)
-    plan = estimate(request)
+    plan = _plan(request_json, prices)
     found = advise(request, plan)
-    after = tuple(_after(request, suggestion) for suggestion in found)
-    return Answer(plan, course(request), found, after, largest_batch(request), longest_sequence(request))
+    costs = tuple(_costs(request, plan, suggestion) for suggestion in found)
+    return Below(found, costs, course(request), largest_batch(request), longest_sequence(request))
 
 
-def _after(request: PlanRequest, suggestion: Suggestion) -> Plan | None:
-    """The plan with a suggestion put in, where it fits then: what it costs in time and money."""
+def _costs(request: PlanRequest, plan: Plan, suggestion: Suggestion) -> str | None:
+    """What a suggestion with which it fits costs in time and money."""
     if suggestion.verdict != "fits":
         return None
     try:
-        return estimate(apply_changes(request, suggestion.changes))
+        return money_text.change(plan, estimate(apply_changes(request, suggestion.changes)))
     except PlannerError:
         return None
 
@@ -88,7 +100,7 @@ def plan_of(request: PlanRequest) -> Plan:
     return _plan(request.model_dump_json(exclude_unset=True), stamp())
 
 
-@st.cache_resource(max_entries=1000, show_spinner=False)
+@st.cache_resource(max_entries=_KEPT, show_spinner=False)
 def _plan(request_json: str, prices: Stamp) -> Plan:
     return estimate(PlanRequest.model_validate_json(request_json))
 

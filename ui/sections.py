@@ -13,8 +13,9 @@ from planner.answer import Plan
 from planner.catalog import find_gpu
 from planner.schema import PlanRequest
 from planner.units import format_gib
-from ui import charts, course_chart, links, money_text, state, text
-from ui.answers import Answer
+from ui import charts, course_chart, links, state, text
+from ui.answers import Below
+from ui.course_chart import Course
 from ui.ledger import gib_columns
 from ui.widgets import set_inputs
 
@@ -40,9 +41,8 @@ def examples() -> None:
             )
 
 
-def verdict(request: PlanRequest, result: Answer) -> None:
+def verdict(request: PlanRequest, plan: Plan) -> None:
     """The answer in a word, a sentence and four figures."""
-    plan = result.plan
     card = find_gpu(plan.gpu).name if plan.gpu else None
     st.subheader(text.verdict_heading(plan.verdict), anchor=False)
     st.markdown(f"{text.question(request, plan, card)}. {text.verdict_sentence(request, plan)}")
@@ -79,13 +79,13 @@ def _card_metrics(plan: Plan) -> None:
     )
 
 
-def suggestions(result: Answer) -> None:
+def suggestions(found: Below) -> None:
     """What would make it fit, as buttons that apply the change; what only helps stands apart."""
-    if not result.suggestions:
+    if not found.suggestions:
         return
-    found = [(s, _costs(s, after, result.plan)) for s, after in zip(result.suggestions, result.after, strict=True)]
-    enough = [pair for pair in found if pair[0].verdict == "fits"]
-    helpful = [pair for pair in found if pair[0].verdict != "fits"]
+    costed = [(s, _costs(s, figures)) for s, figures in zip(found.suggestions, found.costs, strict=True)]
+    enough = [pair for pair in costed if pair[0].verdict == "fits"]
+    helpful = [pair for pair in costed if pair[0].verdict != "fits"]
     st.subheader("Make it fit", anchor=False)
     if enough:
         _suggestion_grid(enough, "enough")
@@ -94,9 +94,8 @@ def suggestions(result: Answer) -> None:
             _suggestion_grid(helpful, "helpful")
 
 
-def _costs(suggestion: Suggestion, after: Plan | None, plan: Plan) -> str:
+def _costs(suggestion: Suggestion, figures: str | None) -> str:
     """What a change costs in words, and in time and money where both are known."""
-    figures = None if after is None else money_text.change(plan, after)
     return ". ".join(filter(None, (f"Costs: {suggestion.price}", figures))) + "."
 
 
@@ -117,9 +116,8 @@ def _suggestion(suggestion: Suggestion, costs: str, key: str) -> None:
     st.caption(costs)
 
 
-def timeline(result: Answer) -> None:
+def timeline(plan: Plan, course: Course) -> None:
     """One training step, layer by layer; the table holds the largest moment of each phase."""
-    plan, course = result.plan, result.course
     st.subheader("One training step", anchor=False)
     st.caption(
         "The highest moment of every layer, forward and backward (estimated): tensors and the CUDA context, without "
@@ -140,27 +138,27 @@ def _table(table: Any, alt: str) -> None:
     st.dataframe(table, column_config=gib_columns(), hide_index=True, alt=alt)
 
 
-def limits(request: PlanRequest, result: Answer) -> None:
+def limits(request: PlanRequest, plan: Plan, found: Below) -> None:
     """The largest batch and the longest sequence whose verdict is "fits"."""
-    if result.plan.verdict is None:
+    if plan.verdict is None:
         return
     st.subheader("The most that fits", anchor=False)
     st.caption("With all other settings as they are, and the whole band on the card (estimated); and what is saved.")
     with st.grid(3, min_column_width=200):
         st.metric(
             f"Largest batch at {request.max_length:,} tokens",
-            text.none_or(result.largest_batch),
+            text.none_or(found.largest_batch),
             border=True,
         )
         st.metric(
             f"Longest sequence at batch {request.per_device_train_batch_size:,}",
-            text.none_or(result.longest_sequence, " tokens"),
+            text.none_or(found.longest_sequence, " tokens"),
             border=True,
         )
-        what = "model" if result.plan.method == "full" else "adapter"
+        what = "model" if plan.method == "full" else "adapter"
         st.metric(
             f"Saved {what} on disk",
-            text.on_disk(result.plan.adapter_bytes),
+            text.on_disk(plan.adapter_bytes),
             border=True,
             help="Files are counted in 1000s: a MB is 10⁶ bytes, a GB 10⁹.",
         )

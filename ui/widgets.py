@@ -4,6 +4,7 @@ Labels of choices are the values themselves, as transformers, PEFT and bitsandby
 sidebar also stands in the URL, the command and the request file.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -113,3 +114,15 @@ def fact(line: Callable[[], str]) -> None:
         st.caption(line())
     except PlannerError:
         return
+
+
+#: Longer than the server gathers what it sends, and the page what it draws: 10 ms each (Streamlit 1.67).
+_SHOWN_SECONDS = 0.03
+
+
+def show_so_far() -> None:
+    """Let the browser draw what the page has so far, before what takes it longer.
+
+    It draws at once whatever comes within a few milliseconds, and a picture takes it longer than all text together.
+    """
+    time.sleep(_SHOWN_SECONDS)

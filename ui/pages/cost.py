@@ -17,16 +17,16 @@ st.caption(
 
 values = sidebar("cost")
 try:
-    request, result = ask(values)
+    request, plan = ask(values)
 except PlannerError as error:
     st.error(error.message, icon=":material/report:")
     st.stop()
 
 today = date.today()
 cost_sections.datasets(request)
-cost_sections.answer(request, result.plan, today)
-cost_sections.rent_or_buy(request, result.plan)
+cost_sections.answer(request, plan, today)
+cost_sections.rent_or_buy(request, plan)
 cost_sections.by_card(request, today)
-cost_sections.search(request, result.plan)
-sections.notes(result.plan)
-sections.take_away(request, result.plan, values)
+cost_sections.search(request, plan)
+sections.notes(plan)
+sections.take_away(request, plan, values)

@@ -4,8 +4,9 @@ import streamlit as st
 
 from planner.errors import PlannerError
 from ui import ledger, money_sections, sections
-from ui.answers import ask
+from ui.answers import ask, below
 from ui.inputs import sidebar
+from ui.widgets import show_so_far
 
 st.title("Will it fit?", anchor=False)
 st.caption(
@@ -16,17 +17,19 @@ sections.examples()
 
 values = sidebar("fit")
 try:
-    request, result = ask(values)
+    request, plan = ask(values)
+    sections.verdict(request, plan)
+    show_so_far()
+    found = below(values, request)
 except PlannerError as error:
     st.error(error.message, icon=":material/report:")
     st.stop()
 
-sections.verdict(request, result)
-sections.suggestions(result)
-ledger.breakdown(result.plan)
-sections.timeline(result)
-money_sections.time_and_money(result.plan)
-sections.limits(request, result)
-ledger.ledger(result.plan)
-sections.notes(result.plan)
-sections.take_away(request, result.plan, values)
+sections.suggestions(found)
+ledger.breakdown(plan)
+sections.timeline(plan, found.course)
+money_sections.time_and_money(plan)
+sections.limits(request, plan, found)
+ledger.ledger(plan)
+sections.notes(plan)
+sections.take_away(request, plan, values)
