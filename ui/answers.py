@@ -68,8 +68,8 @@ def one_line(values: state.Values) -> Iterator[None]:
         raise PlannerError(f"{reason}: a fault of this program, please report it with this page's link") from error
 
 
-#: Answers kept for all visitors together: beyond what fifty ask in half a minute, each is asked for anew.
-_KEPT = 400
+#: Answers kept for all visitors together: the last few of fifty.
+_KEPT = 200
 
 
 @st.cache_resource(max_entries=_KEPT, show_spinner=False)

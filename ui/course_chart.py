@@ -67,15 +67,13 @@ def _spans(course: Course) -> list[_Span]:
 
 
 def _area(category: Category, spans: Sequence[_Span]) -> Spec:
-    moments = [moment for span in spans for moment in span.moments]
-    live = [moment.live_bytes.get(category, 0) for moment in moments]
+    live = [moment.live_bytes.get(category, 0) for span in spans for moment in span.moments]
     return {
         "type": "scatter",
         "name": CATEGORY_NAMES[category],
         "x": [edge for span in spans for edge in span.edges] + [spans[-1].end],
-        "y": [gib(size) for size in (*live, live[-1])],
-        "customdata": [f"{format_gib(size, 2)}" for size in (*live, live[-1])],
-        "hovertemplate": f"{CATEGORY_NAMES[category]}: %{{customdata}}<extra></extra>",
+        "y": [float(f"{gib(size):.7g}") for size in (*live, live[-1])],
+        "hovertemplate": f"{CATEGORY_NAMES[category]}: %{{y:,.4~r}} GiB<extra></extra>",
         "mode": "lines",
         "line": {"width": 0.5, "shape": "hv"},
         "stackgroup": "live",

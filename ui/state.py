@@ -5,6 +5,7 @@ Nothing here imports streamlit; choices and defaults are read off the schema.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -83,6 +84,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "upcast_unquantized": ("quantization", "upcast_unquantized"),
 }
 
+#: The other way round.
+_KEYS = {path: key for key, path in FIELDS.items()}
+
 _SUBMODELS: dict[str, type[BaseModel]] = {
     "dataset": DatasetSettings,
     "gradient_checkpointing_kwargs": GradientCheckpointingKwargs,
@@ -139,6 +143,7 @@ def _info(key: str) -> FieldInfo:
     return model.model_fields[field]
 
 
+@cache
 def default(key: str) -> Any:
     """The value an input starts with."""
     if key == "stack":
@@ -295,8 +300,7 @@ def _target_modules(text: str, request: PlanRequest) -> str | list[str]:
 
 def values_from_changes(changes: Mapping[str, Any]) -> dict[str, Any] | None:
     """Changes of a request, nested as its fields, as values of the inputs; None where an input is missing."""
-    keys = {path: key for key, path in FIELDS.items()}
-    values = {keys.get(path): value for path, value in leaves(changes)}
+    values = {_KEYS.get(path): value for path, value in leaves(changes)}
     if None in values:
         return None
     return {str(key): ", ".join(v) if isinstance(v, (list, tuple)) else v for key, v in values.items()}
