@@ -64,7 +64,7 @@ def test_of_a_method_what_it_reads_counts() -> None:
     shared(first)
     shared(replace(first, attention="eager"))
     assert shared.num_tapes == 1
-    shared(replace(first, adapter_dtype="bfloat16"))
+    shared(replace(first, stack_adapter_dtype="bfloat16"))
     assert shared.num_tapes == 2
 
 
