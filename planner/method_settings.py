@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Dtype = Literal["bfloat16", "float16", "float32"]
+#: What an adapted linear computes.
+AdapterKind = Literal["lora", "dora", "adalora", "ia3"]
 
 
 class _Frozen(BaseModel):

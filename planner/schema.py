@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from planner.dataset import DatasetSettings
 from planner.errors import RequestError
 from planner.method_settings import (
+    AdapterKind,
     Dtype,
     GradientCheckpointingKwargs,
     LoraSettings,
@@ -165,7 +166,7 @@ class PlanRequest(_Frozen):
         return (self.lora or LoraSettings()) if self.method in LORA_METHODS else None
 
     @property
-    def adapter_kind(self) -> Literal["lora", "dora", "adalora", "ia3"]:
+    def adapter_kind(self) -> AdapterKind:
         """What an adapted linear computes."""
         if self.method in ("adalora", "ia3"):
             return self.method

@@ -86,8 +86,10 @@ def _adalora(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value
 
 
 def _over_ranknum(c: Context, x: Value, name: str) -> Value:
-    """``x / (ranknum + 1e-5)``: ranknum is trained, as PEFT marks it, so that x is saved for its gradient."""
+    """``x / (ranknum + 1e-5)``: x is saved where ranknum has a gradient."""
     t, shape = c.tape, x.shape
+    if not c.structure.trains_ranknum(name):
+        return ops.scale(t, x, "/ ranknum")
     ranknum = c.parameter(f"{name}.ranknum", (1,), True, c.structure.adapter_dtype_of(name))
 
     def backward(grad: Value, x: Value) -> ops.Grads:

@@ -43,12 +43,8 @@ def chunk_gated_delta_rule(c: Context, query: Value, key: Value, value: Value, g
     pairwise_decay = recurrent_ops.outer_difference(t, cum_decay, pairs, "pairwise decay")
     pairwise_decay = recurrent_ops.masked_fill(t, pairwise_decay, strictly_upper_mask, "pairwise decay")
     pairwise_decay = recurrent_ops.exp(t, pairwise_decay, "pairwise decay")
-    ut_system = ops.mul(
-        t, linear_ops.matmul(t, folded(c, k_beta), folded(c, key), pairs, "k*beta @ k"), pairwise_decay, "system"
-    )
-    intra_chunk_attn = ops.mul(
-        t, linear_ops.matmul(t, folded(c, query), folded(c, key), pairs, "q @ k"), pairwise_decay, "attention in chunks"
-    )
+    ut_system = ops.mul(t, product(c, k_beta, key, pairs, "k*beta @ k"), pairwise_decay, "system")
+    intra_chunk_attn = ops.mul(t, product(c, query, key, pairs, "q @ k"), pairwise_decay, "attention in chunks")
     decayed_k_beta = ops.mul(t, k_beta, unsqueezed(c, recurrent_ops.exp(t, cum_decay)), "decayed k*beta")
     new_values = recurrent_ops.solve_triangular(t, ut_system, v_beta, "new values")
     k_cumdecay = recurrent_ops.solve_triangular(t, ut_system, decayed_k_beta, "decayed keys")
@@ -62,8 +58,9 @@ def chunk_gated_delta_rule(c: Context, query: Value, key: Value, value: Value, g
         c,
         read,
         [state, core_attn_out],
-        [(shape, "float32") for shape in kept_by_a_chunk(query)],
+        kept_by_a_chunk(query) if t.autocast is None else kept_under_autocast(t.autocast),
         lambda: without_gradient_of_state(c),
+        saved=read if t.autocast is None else [chunk_decay],
     )
     del read
     for taped in range(min(c.structure.loop_passes, 2)):
@@ -80,19 +77,46 @@ def chunk_gated_delta_rule(c: Context, query: Value, key: Value, value: Value, g
 def without_gradient_of_state(c: Context) -> None:
     """Two products fewer in the first chunk's backward: those with the gradient of the state that it began with."""
     keys, values = ((*CHUNKS[:2], CHUNK, width) for width in ("k_dim", "v_dim"))
-    moved = ((values, "float32"), (keys, "float32"), (STATE, "float32"))
-    c.tape.work.product("float32", moved, CHUNKS[:2], ("k_dim",), ("v_dim",), (CHUNK,), count=-2)
+    dtype = c.tape.autocast or "float32"
+    moved = ((values, dtype), (keys, dtype), (STATE, dtype))
+    c.tape.work.product(dtype, moved, CHUNKS[:2], ("k_dim",), ("v_dim",), (CHUNK,), count=-2)
 
 
-def kept_by_a_chunk(query: Value) -> list[Shape]:
+def kept_by_a_chunk(query: Value) -> list[tuple[Shape, str]]:
     """What each earlier chunk keeps that is its own: new values, the state it began with, copies for products.
 
     The first chunk's state is zeros without gradient: its queries are not saved.
     """
     own: list[Shape] = [("B", "value_heads", "chunks_before", CHUNK, "v_dim"), ("chunks_before", *STATE)]
-    if query.contiguous:
-        return own
-    return [*own, *(("B", "value_heads", number, CHUNK, "k_dim") for number in ("chunks_before", "chunks_between"))]
+    if not query.contiguous:
+        own += [("B", "value_heads", number, CHUNK, "k_dim") for number in ("chunks_before", "chunks_between")]
+    return [(shape, "float32") for shape in own]
+
+
+def kept_under_autocast(dtype: str) -> list[tuple[Shape, str]]:
+    """The same under autocast, whose products keep copies of their own: of all slices, and two of what goes into two.
+
+    Both products with the first chunk's state need its copies alone.
+    """
+    values, keys, pairs = ((*CHUNKS[:2], "chunks_before", CHUNK, width) for width in ("v_dim", "k_dim", CHUNK))
+    between: Shape = (*CHUNKS[:2], "chunks_between", CHUNK, "k_dim")
+    state: Shape = ("chunks_before", *STATE)
+    copies: list[Shape] = [state, state, values, values, pairs, keys, between, between]
+    return [(state, "float32"), *((shape, dtype) for shape in copies)]
+
+
+def product(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
+    """``a @ b``, folded for bmm; autocast casts both first, anew for each product."""
+    if c.tape.autocast:
+        a, b = linear_ops.autocast(c.tape, a), linear_ops.autocast(c.tape, b)
+    return linear_ops.matmul(c.tape, folded(c, a), folded(c, b), shape, label)
+
+
+def chunk_product(c: Context, a: Value, b: Value, shape: Shape, label: str, inner: Shape = ()) -> Value:
+    """``a @ b`` of slices, which bmm takes as they are."""
+    if c.tape.autocast:
+        a, b = linear_ops.autocast(c.tape, a), linear_ops.autocast(c.tape, b)
+    return linear_ops.matmul(c.tape, a, b, shape, label, inner)
 
 
 def padded(c: Context, x: Value) -> Value:
@@ -110,7 +134,7 @@ def folded(c: Context, x: Value) -> Value:
 def of_a_chunk(c: Context, x: Value, shape: Shape) -> Value:
     """``x[:, :, i]`` for bmm."""
     chunk = ops.narrow(c.tape, x, shape)
-    return chunk if x.contiguous else ops.copy(c.tape, chunk, label="folded for bmm")
+    return chunk if x.contiguous or c.tape.autocast else ops.copy(c.tape, chunk, label="folded for bmm")
 
 
 def transposed(c: Context, x: Value, shape: Shape) -> Value:
@@ -175,16 +199,16 @@ def one_chunk(
     v_new = recurrent_ops.sub(
         t,
         ops.narrow(t, new_values, values),
-        linear_ops.matmul(t, ops.narrow(t, k_cumdecay, keys), state, values, "predicted values"),
+        chunk_product(c, ops.narrow(t, k_cumdecay, keys), state, values, "predicted values"),
         "new values of a chunk",
     )
-    inter_chunk_attn = linear_ops.matmul(t, of_a_chunk(c, query, keys), state, values, "attention to earlier chunks")
+    inter_chunk_attn = chunk_product(c, of_a_chunk(c, query, keys), state, values, "attention to earlier chunks")
     attn = ops.narrow(t, intra_chunk_attn, ("B", "value_heads", CHUNK, CHUNK))
-    filled = ops.add(t, inter_chunk_attn, linear_ops.matmul(t, attn, v_new, values, "attention in a chunk"))
+    filled = ops.add(t, inter_chunk_attn, chunk_product(c, attn, v_new, values, "attention in a chunk"))
     core_attn_out = recurrent_ops.copy_slice(t, core_attn_out, filled)
     del filled, inter_chunk_attn
     kept = ops.mul(t, state, ops.narrow(t, chunk_decay, ("B", "value_heads", 1, 1)), "decayed state")
     state = ops.add(
-        t, kept, linear_ops.matmul(t, of_a_chunk(c, key, keys), v_new, STATE, "update", (CHUNK,)), "recurrent state"
+        t, kept, chunk_product(c, of_a_chunk(c, key, keys), v_new, STATE, "update", (CHUNK,)), "recurrent state"
     )
     return core_attn_out, state

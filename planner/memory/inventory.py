@@ -12,7 +12,8 @@ from planner.architecture.blocks import Architecture, Block, Linear, Tensor
 from planner.memory.live import ITEMSIZE
 from planner.memory.quantized import Storage, storage_of
 from planner.memory.reach import calls_module, executed_blocks, reads_text
-from planner.memory.structure import AdapterKind
+from planner.memory.structure import trains_ranknum
+from planner.method_settings import AdapterKind
 from planner.methods.experts import adapter_shapes, linears_of_old
 from planner.methods.ia3 import ia3_names
 from planner.methods.prompts import Shapes, prompt_shapes
@@ -83,6 +84,7 @@ class Setup:
     kind: AdapterKind = "lora"
     feedforward: frozenset[str] = frozenset()
     prompts: Shapes = ()
+    device: str = "cuda"
 
 
 #: Stacks with names of their own for the linears.
@@ -101,7 +103,9 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
     feedforward: frozenset[str] = frozenset()
     is_checkpoint = quantization is not None and quantization.is_checkpoint
     as_linears = linears_of_old(architecture) if switches.expert_modules or is_checkpoint else frozenset()
-    adapted = adapted_names(architecture, lora, bool(as_linears)) if lora is not None else frozenset()
+    adapted = (
+        adapted_names(architecture, lora, bool(as_linears), request.adapter_kind) if lora is not None else frozenset()
+    )
     if request.method == "ia3":
         adapted, feedforward = ia3_names(architecture)
     upcast_adapters = lora is None or lora.autocast_adapter_dtype
@@ -122,6 +126,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         halves_weights=switches.halves_weights,
         keeps_graph=switches.keeps_graph,
         kind=request.adapter_kind,
+        device=request.device,
         feedforward=feedforward,
         prompts=prompt_shapes(request, architecture),
         saved=saved_modules(architecture, lora.modules_to_save, other_spellings) if lora is not None else frozenset(),
@@ -240,7 +245,10 @@ def _linear_adapter(name: str, shape: tuple[int, int], count: int, setup: Setup,
         items.append(Item(f"{name}.lora_magnitude_vector", "adapter", shape[0], count, dtype, True, shape[:1]))
     if setup.kind == "adalora":
         items.append(Item(f"{name}.lora_E", "adapter", rank, count, dtype, True, (rank, 1)))
-        items.append(Item(f"{name}.ranknum", "adapter", 1, count, dtype, True, (1,)))
+        weight_dtype = setup.compute_dtype if name in setup.quantized else setup.kept_dtype
+        items.append(
+            Item(f"{name}.ranknum", "adapter", 1, count, dtype, trains_ranknum(setup.device, weight_dtype), (1,))
+        )
     return items
 
 

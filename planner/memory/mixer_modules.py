@@ -35,13 +35,14 @@ def held_by_earlier(
     made: list[Value],
     kept: list[tuple[Shape, str]],
     spared: Callable[[], None] = lambda: None,
+    saved: list[Value] | None = None,
 ) -> list[Value]:
     """What all passes of a loop over the sequence but the last two keep: they need no more than those do.
 
     Only the last two are run on the tape, the first that backward comes to, where it holds most. read: what each pass
-    saves a slice of; made: what a pass hands on to the next; kept: what it makes and saves, with dtypes; spared: notes
-    the kernels that the first pass is without, as its state has no gradient. Returns what is made as the last two get
-    it.
+    takes a slice of; saved: that of it which it keeps as a slice (by default all); made: what a pass hands on to the
+    next; kept: what it makes and saves, with dtypes; spared: notes the kernels that the first pass is without, as its
+    state has no gradient. Returns what is made as the last two get it.
     """
     t, number = c.tape, len(read)
     if c.structure.loop_passes < 3:
@@ -57,7 +58,15 @@ def held_by_earlier(
     held = [t.allocate(shape, dtype, "state of each pass") for shape, dtype in kept]
     handed = [t.op("view", value.shape, value.dtype, read, backward, view=value) for value in made[1:]]
     out = (made[0].shape, made[0].dtype)
-    state = t.op("recurrent state", *out, read, backward_of_first, [*read, *held], kind="elementwise", moved=())
+    state = t.op(
+        "recurrent state",
+        *out,
+        read,
+        backward_of_first,
+        [*(read if saved is None else saved), *held],
+        kind="elementwise",
+        moved=(),
+    )
     return [state, *handed]
 
 

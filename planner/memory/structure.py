@@ -9,13 +9,13 @@ from typing import Literal
 from planner.architecture.blocks import Architecture
 from planner.memory.loops import Loop, all_pass_tokens, loop_of
 from planner.memory.quantized import QuantMethod
+from planner.method_settings import AdapterKind
 from planner.methods.saved import Saved
 from planner.switches import LossPath
 
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
 FULL, SLIDING, RECURRENT = "full attention: ", "sliding attention: ", "recurrent layers: "
 
-AdapterKind = Literal["lora", "dora", "adalora", "ia3"]
 AttentionName = Literal["sdpa", "flash_attention_2", "eager"]
 
 
@@ -187,6 +187,19 @@ class Structure:
     keeps_graph: bool = False
     unspread_key: bool = False
 
+    def trains_ranknum(self, name: str) -> bool:
+        """AdaLoRA's rank of the linear `name`: see trains_ranknum below."""
+        return trains_ranknum(self.device, self.compute_dtype if name in self.quantized else self.kept_dtype)
+
     def adapter_dtype_of(self, name: str) -> str:
         """Of the adapters of the linear `name`."""
         return self.adapter_dtype if name in self.quantized else self.stack_adapter_dtype
+
+
+def trains_ranknum(device: str, dtype: str) -> bool:
+    """Whether AdaLoRA's rank of a linear of this dtype has a gradient, although PEFT makes it without one.
+
+    Moved to the linear's device and dtype it is a new tensor, which ParameterDict makes a parameter that requires a
+    gradient (peft 0.21 tuners_utils.py _move_adapter_to_device_of_base_layer); in float32 on the CPU nothing moves.
+    """
+    return device == "cuda" or dtype != "float32"

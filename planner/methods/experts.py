@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from planner.architecture.blocks import Architecture, Block
 from planner.errors import RequestError
+from planner.method_settings import AdapterKind
 from planner.schema import LoraSettings
 
 _GATE_UP = "gate_up_proj"
@@ -70,13 +71,18 @@ def names_of_old(architecture: Architecture, block: Block) -> list[str]:
 
 
 def convert(
-    architecture: Architecture, targets: Iterable[str], lora: LoraSettings, expert_modules: bool = False
+    architecture: Architecture,
+    targets: Iterable[str],
+    lora: LoraSettings,
+    expert_modules: bool = False,
+    kind: AdapterKind = "lora",
 ) -> Converted:
     """Take the names of old from the targets and find the parameters they stand for.
 
     expert_modules: they are linears still, which can have a dropout.
 
-    Raises RequestError where PEFT refuses: half of a fused pair, or a dropout, which stacks cannot have.
+    Raises RequestError where PEFT refuses: half of a fused pair, or a dropout or DoRA, which stacks cannot have
+    (ParamWrapper.__init__).
     """
     names = _NAMES[architecture.model_type]
     remaining, endings, found = [], set(), set()
@@ -89,7 +95,15 @@ def convert(
             found.add(old)
     _check_pairs(names, found)
     parameters = frozenset(name for name in _stacks(architecture) if any(name.endswith(f".{e}") for e in endings))
-    if parameters and lora.lora_dropout and not expert_modules:
+    if not parameters or expert_modules:
+        return Converted(tuple(remaining), parameters)
+    if kind == "dora":
+        raise RequestError(
+            "lora.use_dora: adapters of experts cannot be DoRA's: use method 'lora', or target_modules without the "
+            "experts",
+            "lora.use_dora",
+        )
+    if lora.lora_dropout:
         raise RequestError(
             f"lora.lora_dropout {lora.lora_dropout}: adapters of experts cannot have a dropout: use 0, or "
             "target_modules without the experts",

@@ -34,10 +34,11 @@ def prompt_shapes(request: PlanRequest, architecture: Architecture) -> Shapes:
 
 
 def _keys(architecture: Architecture) -> int:
-    attentions = [block.attention for block in architecture.blocks]
-    first = attentions[0] if attentions else None
-    if first is None or any(a is None for a in attentions):
+    """Width of a prefix in one layer: the keys of the layers with the widest heads (gemma4's whole attention)."""
+    attentions = [block.attention for block in architecture.blocks if block.attention is not None]
+    if not attentions or len(attentions) < len(architecture.blocks):
         raise RequestError(
             f"method: 'prefix_tuning' needs attention in every layer of {architecture.model_type}", "method"
         )
-    return architecture.hidden_size // first.num_heads * first.num_key_value_heads
+    widest = max(attentions, key=lambda attention: attention.head_dim)
+    return widest.head_dim * widest.num_key_value_heads

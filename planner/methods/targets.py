@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from planner.architecture.blocks import Architecture, Linear
 from planner.errors import RequestError
+from planner.method_settings import AdapterKind
 from planner.methods.experts import convert, maps_experts, names_of_old, old_names
 from planner.schema import LoraSettings
 
@@ -20,8 +21,10 @@ _TUPLE_ROUTER_TYPES = ("llama4", "phimoe")
 _SHOWN_CHARACTERS = 200
 
 
-def adapted_names(architecture: Architecture, lora: LoraSettings, expert_modules: bool = False) -> frozenset[str]:
-    """Full names ("model.layers.*.self_attn.q_proj") of the linears and expert stacks that get LoRA matrices.
+def adapted_names(
+    architecture: Architecture, lora: LoraSettings, expert_modules: bool = False, kind: AdapterKind = "lora"
+) -> frozenset[str]:
+    """Full names ("model.layers.*.self_attn.q_proj") of the linears and expert stacks that get adapters.
 
     "all-linear" is every linear but the head (PEFT 0.21 tuners_utils._maybe_include_all_linear_layers); a list
     matches whole names or their endings; another string is a regular expression for the whole name
@@ -29,8 +32,8 @@ def adapted_names(architecture: Architecture, lora: LoraSettings, expert_modules
 
     Raises RequestError where nothing matches, and where PEFT refuses what does.
     """
-    if maps_experts(architecture):
-        targets, parameters = convert(architecture, _leaves(architecture, lora), lora, expert_modules)
+    if maps_experts(architecture) and kind != "adalora":  # peft 0.21 AdaLoraModel does not inject into parameters
+        targets, parameters = convert(architecture, _leaves(architecture, lora), lora, expert_modules, kind)
         names = frozenset(_listed(architecture, targets)) | parameters
         _check_modules(architecture, lora, targets)
     else:

@@ -43,6 +43,11 @@ CORNERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "qwen3_5_text, full": (QWEN3_5, {"method": "full"}),
     "qwen3_5_text, lora, checkpointed": (QWEN3_5, {"method": "lora"} | CHECKPOINTED),
+    "gated delta rule, autocast": (QWEN3_5, {"method": "full", "mixed_precision": "bf16"}),
+    "gated delta rule, autocast, five chunks": (
+        QWEN3_5,
+        {"method": "full", "mixed_precision": "bf16", "dtype": "float32", "max_length": 320},
+    ),
 }
 
 

@@ -56,12 +56,24 @@ def test_prompts_are_embeddings() -> None:
     assert trained("prompt_tuning", prompt={"num_virtual_tokens": 7}) == 7 * HIDDEN
     assert trained("prefix_tuning") == 20 * LAYERS * 2 * KEYS
     encoder = (HIDDEN * 64 + 64) + (64 * 64 + 64) + (64 * HIDDEN + HIDDEN)
+    wide = {"model": MODEL | {"head_dim": 2 * HIDDEN // 4}}
+    assert trained("prefix_tuning", **wide) == 20 * LAYERS * 2 * 2 * KEYS
     assert trained("p_tuning", prompt={"encoder_hidden_size": 64}) == 20 * HIDDEN + encoder
+
+
+def test_adalora_leaves_stacks_of_experts_alone() -> None:
+    """peft 0.21: AdaLoraModel has no layer for parameters; ranknum trains once it is moved to another dtype."""
+    mixtral = {"model": MODEL | {"model_type": "mixtral", "num_local_experts": 4}}
+    linears, rank = 2 * (HIDDEN + HIDDEN) + 2 * (HIDDEN + KEYS), 8
+    of_four = linears * rank + 4 * rank
+    assert trained("adalora", lora={"r": rank}, **mixtral) == LAYERS * (of_four + 4)
+    assert trained("adalora", lora={"r": rank}, dtype="float32", device="cpu", **mixtral) == LAYERS * of_four
 
 
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
+        ({"method": "dora", "model": {**MODEL, "model_type": "mixtral"}}, "lora.use_dora"),
         ({"method": "ia3", "lora": {"r": 8}}, "lora"),
         ({"method": "lora", "prompt": {"num_virtual_tokens": 3}}, "prompt"),
         ({"method": "prefix_tuning", "gradient_checkpointing": True}, "gradient_checkpointing"),
