@@ -38,8 +38,9 @@ class Switches:
     holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
     fused_kernels: norms, rotary embeddings, activations and adapters run in kernels of the stack's own.
     layer_code: whose layers run. halves_weights: weights are quantized from float16, so products dequantize to that
-    first. keeps_graph: the training loop names its logits until the next forward has returned, and so what the graph
-    holds without saving it.
+    first. wide_norms: norms of a 4-bit base are float32 under bf16 autocast where nothing else is upcast.
+    keeps_graph: the training loop names its logits until the next forward has returned, and so what the graph holds
+    without saving it.
     fsdp: "flat", FullyShardedDataParallel with its flat parameters (FSDP1); "flat_blocks", the same where a block's
     frozen parameters lie in one with its adapters, so that its gradient is as wide as all of them; "per_parameter",
     fully_shard (FSDP2); "units", the same with embeddings and head as units of their own (torchtune's
@@ -57,6 +58,7 @@ class Switches:
     own_modules: bool = False
     layer_code: LayerCode = "transformers"
     halves_weights: bool = False
+    wide_norms: bool = False
     keeps_graph: bool = False
 
     def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:

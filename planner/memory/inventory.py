@@ -11,6 +11,7 @@ from typing import Literal
 from planner.architecture.blocks import Architecture, Block, Linear, Tensor
 from planner.memory.live import ITEMSIZE
 from planner.memory.quantized import Storage, storage_of
+from planner.memory.quantized_base import casts_norms, compute_dtype, quantized_adapter_dtype, quantized_names
 from planner.memory.reach import calls_module, executed_blocks, reads_text
 from planner.memory.structure import trains_ranknum
 from planner.method_settings import AdapterKind
@@ -19,8 +20,8 @@ from planner.methods.ia3 import ia3_names
 from planner.methods.prompts import Shapes, prompt_shapes
 from planner.methods.saved import Saved, embedding_module, saved_modules
 from planner.methods.spellings import in_this_models_words
-from planner.methods.targets import adapted_names, quantized_linears
-from planner.schema import PlanRequest, QuantizationSettings
+from planner.methods.targets import adapted_names
+from planner.schema import PlanRequest
 from planner.switches import DEFAULT, FsdpKind, LayerCode, LossPath, Switches
 
 Role = Literal["linear", "linear_4bit", "bias", "bias_4bit", "embedding", "norm", "other", "adapter", "buffer"]
@@ -80,6 +81,7 @@ class Setup:
     holds_4bit_input: bool = False
     layer_code: LayerCode = "transformers"
     halves_weights: bool = False
+    wide_norms: bool = False
     keeps_graph: bool = False
     kind: AdapterKind = "lora"
     feedforward: frozenset[str] = frozenset()
@@ -112,11 +114,11 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
     kept = "float32" if request.upcasts_unquantized else request.dtype
     return Setup(
         adapted=adapted,
-        quantized=_quantized(architecture, switches, adapted) if quantization is not None else frozenset(),
+        quantized=quantized_names(architecture, switches, adapted) if quantization is not None else frozenset(),
         dtype=request.dtype,
         kept_dtype=kept,
-        compute_dtype=_compute_dtype(request, quantization),
-        adapter_dtype="float32" if upcast_adapters else _quantized_adapter_dtype(request, quantization),
+        compute_dtype=compute_dtype(request, quantization),
+        adapter_dtype="float32" if upcast_adapters else quantized_adapter_dtype(request, quantization),
         stack_adapter_dtype="float32" if upcast_adapters else kept,
         loss=switches.loss_path(request.loss),
         storage=storage_of(quantization, request.dtype) if quantization is not None else None,
@@ -124,6 +126,7 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         holds_4bit_input=switches.holds_4bit_input,
         layer_code=switches.layer_code,
         halves_weights=switches.halves_weights,
+        wide_norms=switches.wide_norms and casts_norms(request),
         keeps_graph=switches.keeps_graph,
         kind=request.adapter_kind,
         device=request.device,
@@ -135,30 +138,6 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         fsdp=switches.fsdp,
         fused_kernels=switches.fused_kernels,
     )
-
-
-def _compute_dtype(request: PlanRequest, quantization: QuantizationSettings | None) -> str:
-    """Of products with quantized weights: as asked for in 4 bits; else that of what is dequantized."""
-    if quantization is not None and quantization.kind == "bnb_4bit":
-        return quantization.bnb_4bit_compute_dtype or request.dtype
-    return request.dtype
-
-
-def _quantized_adapter_dtype(request: PlanRequest, quantization: QuantizationSettings | None) -> str:
-    """Of adapters that PEFT does not upcast: the compute_dtype of a quantized linear; float32, as they are made, where
-    it has none and its weights are integers (peft 0.21 tuners_utils.py _get_base_layer_device_and_dtype)."""
-    if quantization is not None and quantization.kind in ("bnb_8bit", "gptq", "awq"):
-        return "float32"
-    return _compute_dtype(request, quantization)
-
-
-def _quantized(architecture: Architecture, switches: Switches, adapted: frozenset[str]) -> frozenset[str]:
-    linears = quantized_linears(architecture)
-    if switches.quantized_layers == "adapted":
-        return linears & adapted
-    if switches.quantized_layers == "linears_and_head" and architecture.head is not None and not architecture.tied:
-        return linears | {architecture.head.name}
-    return linears
 
 
 def inventory(request: PlanRequest, architecture: Architecture, setup: Setup) -> tuple[Item, ...]:
@@ -295,7 +274,7 @@ def _as_linears(tensor: Item, setup: Setup) -> Item:
 
 def _tensor(name: str, tensor: Tensor, count: int, setup: Setup) -> Item:
     role: Role = tensor.role if tensor.role in ("embedding", "norm") else "other"
-    dtype = tensor.dtype or setup.kept_dtype
+    dtype = tensor.dtype or ("float32" if role == "norm" and setup.wide_norms else setup.kept_dtype)
     return Item(name, role, tensor.numel, count, dtype, setup.train_base, tensor.shape)
 
 

@@ -33,7 +33,7 @@ def layer_norm(c: Context, x: Value, name: str, width: Shape = HIDDEN, affine: b
 def _native_layer_norm(c: Context, x: Value, name: str, width: Shape, affine: bool) -> Value:
     t = c.tape
     parts = ("weight", "bias") if c.structure.block.norm_bias else ("weight",)
-    parameters = [c.parameter(f"{name}.{part}", width) for part in parts] if affine else []
+    parameters = [c.norm_parameter(f"{name}.{part}", width) for part in parts] if affine else []
     inputs = [x, *parameters]
     metadata = [(v.requires_grad, v.shape, v.dtype) for v in inputs]
 
@@ -56,7 +56,7 @@ def norm_per_head(c: Context, x: Value, name: str) -> Value:
     """StableLmLayerNormPerHead: heads are split, each has a norm of its own, and all are joined again."""
     t = c.tape
     per_head = (x.shape[1], x.shape[3])
-    weight = c.parameter(f"{name}.weight", per_head)
+    weight = c.norm_parameter(f"{name}.weight", per_head)
     metadata = [(v.requires_grad, v.shape, v.dtype) for v in (x, weight)]
 
     def backward(grad: Value, *saved: Value) -> ops.Grads:

@@ -68,6 +68,10 @@ class Context:
         wanted = s.train_base if trainable is None else trainable
         return self.tape.external(shape, dtype or s.kept_dtype, wanted, leaf=name + self.part)
 
+    def norm_parameter(self, name: str, shape: Shape) -> Value:
+        """A norm's weight or bias."""
+        return self.parameter(name, shape, dtype="float32" if self.structure.wide_norms else None)
+
 
 # -- linear ----------------------------------------------------------------------------------------------------------
 
@@ -101,7 +105,7 @@ def rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Val
     """LlamaRMSNorm.forward (transformers 5.23): float32 inside, the weight applied in the input's dtype."""
     t = c.tape
     before, t.scope = t.scope, f"{name}: "
-    weight = c.parameter(f"{name}.weight", width)
+    weight = c.norm_parameter(f"{name}.weight", width)
     hidden_states = x
     input_dtype = hidden_states.dtype
     del x

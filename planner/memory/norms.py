@@ -10,7 +10,7 @@ def unit_offset_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidde
     """GemmaRMSNorm.forward (also gemma2, gemma3): ``1 + weight`` applied in float32, then the input's dtype."""
     t = c.tape
     before, t.scope = t.scope, f"{name}: "
-    weight = c.parameter(f"{name}.weight", width)
+    weight = c.norm_parameter(f"{name}.weight", width)
     output = _normalized(c, ops.to(t, x, "float32"))
     output = ops.mul(
         t, output, ops.add_constant(t, ops.to(t, weight, "float32"), "1 + weight"), "normalized and scaled"
@@ -37,7 +37,7 @@ def power_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",), 
     before, t.scope = t.scope, f"{name}: "
     normed_output = _powered(c, ops.to(t, x, "float32"))
     if scaled:
-        weight = ops.to(t, c.parameter(f"{name}.weight", width), "float32")
+        weight = ops.to(t, c.norm_parameter(f"{name}.weight", width), "float32")
         normed_output = ops.mul(t, normed_output, weight, "normalized and scaled")
         del weight
     out = ops.to(t, normed_output, x.dtype)
@@ -56,7 +56,7 @@ def early_cast_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden
     """Llama4TextRMSNorm.forward: back in the input's dtype before the weight is applied."""
     t = c.tape
     before, t.scope = t.scope, f"{name}: "
-    weight = c.parameter(f"{name}.weight", width)
+    weight = c.norm_parameter(f"{name}.weight", width)
     out = ops.mul(t, unweighted_rms_norm(c, x), weight, "normalized and scaled")
     t.scope = before
     return out
@@ -66,7 +66,7 @@ def late_cast_rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden"
     """Olmo2RMSNorm.forward: the weight applied in float32, then the input's dtype."""
     t = c.tape
     before, t.scope = t.scope, f"{name}: "
-    weight = c.parameter(f"{name}.weight", width)
+    weight = c.norm_parameter(f"{name}.weight", width)
     hidden_states = ops.to(t, x, "float32")
     variance = ops.mean_last(t, ops.square(t, hidden_states), len(width))
     hidden_states = ops.mul(t, hidden_states, ops.rsqrt(t, ops.add_constant(t, variance)), "normalized")
@@ -79,7 +79,7 @@ def t5_layer_norm(c: Context, x: Value, name: str) -> Value:
     """T5LayerNorm.forward: the variance in float32, the weight applied in its own dtype."""
     t = c.tape
     before, t.scope = t.scope, f"{name}: "
-    weight = c.parameter(f"{name}.weight", ("hidden",))
+    weight = c.norm_parameter(f"{name}.weight", ("hidden",))
     hidden_states = x
     variance = ops.mean_last(t, ops.square(t, ops.to(t, hidden_states, "float32")))
     hidden_states = ops.mul(t, hidden_states, ops.rsqrt(t, ops.add_constant(t, variance)), "normalized")
@@ -93,7 +93,7 @@ def cohere_layer_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",
     """CohereLayerNorm.forward: float32 throughout; the deviation from the mean is computed twice."""
     t = c.tape
     before, t.scope = t.scope, f"{name}: "
-    weight = c.parameter(f"{name}.weight", width)
+    weight = c.norm_parameter(f"{name}.weight", width)
     hidden_states = ops.to(t, x, "float32")
     mean = ops.mean_last(t, hidden_states)
     variance = ops.mean_last(t, ops.square(t, ops.subtract(t, hidden_states, mean)))

@@ -142,6 +142,7 @@ class Structure:
     holds_4bit_input: 4-bit products keep their input (bitsandbytes before 0.43).
     halves_weights: dequantized weights are float16 before they are cast. keeps_graph: the loop holds the last step's
         graph until the next forward has returned. unspread_key: one key for all heads stays one (LitGPT of 2023).
+    wide_norms: norms are float32 where the rest is not.
     saved: what is trained in full beside the adapters. kind: of the adapters. feedforward: linears whose input
         (IA)^3 scales.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
@@ -184,6 +185,7 @@ class Structure:
     feedforward: frozenset[str] = frozenset()
     holds_4bit_input: bool = False
     halves_weights: bool = False
+    wide_norms: bool = False
     keeps_graph: bool = False
     unspread_key: bool = False
 

@@ -85,6 +85,7 @@ def _structure(
         kind=setup.kind,
         holds_4bit_input=setup.holds_4bit_input,
         halves_weights=setup.halves_weights,
+        wide_norms=setup.wide_norms,
         keeps_graph=setup.keeps_graph,
         unspread_key=setup.layer_code == "litgpt_2023",
     )

@@ -87,7 +87,7 @@ def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     """Run one layer forward and backward on a tape."""
     t = Tape("forward", s.gradients_exist)
     c = Context(t, s)
-    c.stream_dtype = getattr(family, "STREAM_DTYPE", c.hidden_dtype)
+    c.stream_dtype = _stream_dtype(family, c)
     hidden, _ = t.boundary(("B", "S", "hidden"), c.stream_dtype, s.input_requires_grad, "layer input")
     given = family.given(c) if s.block.shares else {}
     out, handed = _run_forward(t, c, family.layer, hidden, given)
@@ -123,6 +123,16 @@ def _run_forward(t: Tape, c: Context, layer: Callable[..., Any], hidden: Value, 
     else:
         made = t.checkpoint(layer, c, hidden, *args)
     return made if shares else (made, {})
+
+
+def _stream_dtype(family: ModuleType, c: Context) -> str:
+    """Of the hidden states between layers.
+
+    Linear4bit hands out what it is given: float32 norms make the MLP's output so, and all that is added to it. The
+    first layer's input alone, from 16-bit embeddings, is half as wide as counted.
+    """
+    given: str = getattr(family, "STREAM_DTYPE", c.hidden_dtype)
+    return "float32" if c.structure.wide_norms else given
 
 
 def _backward(t: Tape, begins: list[tuple[Value, str]]) -> None:
@@ -167,7 +177,7 @@ def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
     tied = s.tied and not s.saved  # the copies of modules_to_save are not tied to each other
     t.tied, t.uses_of_tied = "head.weight" if tied else "embed_tokens.weight", 1 + len(between) + tied
     c = Context(t, s)
-    c.stream_dtype = getattr(family, "STREAM_DTYPE", c.hidden_dtype)
+    c.stream_dtype = _stream_dtype(family, c)
     starts = [_start(t, c, family.embed(c))]
     for enter in between:
         starts.append(_start(t, c, *enter(c, _last_hidden_states(t, c, starts[-1]))))

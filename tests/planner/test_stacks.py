@@ -40,7 +40,8 @@ def test_what_the_user_set_stays() -> None:
     stacked = in_stack(asked("trl", "qlora", **given))
     assert stacked.request.lora is not None and stacked.request.lora.autocast_adapter_dtype
     assert (stacked.request.gradient_checkpointing, stacked.request.loss) == (False, "full")
-    assert stacked.filled == ("mixed_precision bf16", "quantization.upcast_unquantized true")
+    theirs = {"optim adamw_torch_fused", "gradient_checkpointing_kwargs.use_reentrant false"}
+    assert set(stacked.filled) == {"mixed_precision bf16", "quantization.upcast_unquantized true", *theirs}
 
 
 def test_the_plan_says_what_was_filled() -> None:
@@ -196,3 +197,26 @@ def test_litgpt_quantizes_falcons_linears() -> None:
     falcon = {"model": "tiiuae/falcon-7b", "method": "qlora", "lora": {"target_modules": ["query_key_value"]}}
     own, theirs = (estimate(parse_request(falcon | {"stack": stack})) for stack in ("litgpt", "axolotl"))
     assert own.weights_bytes < theirs.weights_bytes / 2
+
+
+def test_trl_of_2024_left_norms_in_float32_and_so_the_hidden_states() -> None:
+    """peft_module_casting_to_bf16: five norms of 4 bytes; Linear4bit hands out the dtype of what it is given."""
+
+    def quantized(stack: str, layers: int, **more: Any) -> Plan:
+        given = {"mixed_precision": "bf16", "gradient_checkpointing": True, "quantization": {"load_in_4bit": True}}
+        given["lora"] = {"autocast_adapter_dtype": False}
+        config = TINY | {"num_hidden_layers": layers}
+        return estimate(asked(stack, "qlora", **(given | {"model": config} | more)))
+
+    whole = {"quantization": {"load_in_4bit": True, "upcast_unquantized": False}}
+    wide, plain = quantized("trl@0.13", 2), quantized("transformers@4.48", 2, **whole)
+    assert wide.weights_bytes - plain.weights_bytes == 2 * 5 * HIDDEN
+
+    def checkpoint(stack: str, **more: Any) -> int:
+        found = [quantized(stack, layers, **more).timeline[2].live_bytes["activations"] for layers in (3, 2)]
+        return found[0] - found[1]
+
+    assert checkpoint("trl@0.13") == 4 * BATCH * LENGTH * HIDDEN
+    assert checkpoint("transformers@4.48", **whole) == 2 * BATCH * LENGTH * HIDDEN
+    sharded = {"num_gpus": 2, "parallelism": {"strategy": "fsdp"}}
+    assert checkpoint("trl@0.13", **sharded) == 2 * BATCH * LENGTH * HIDDEN

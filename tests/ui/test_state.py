@@ -128,7 +128,8 @@ def test_examples_are_questions_the_planner_answers() -> None:
 
 def test_a_stack_sets_the_inputs_and_what_it_set_is_left_to_it() -> None:
     filled = state.change_of_stack({}, state.NO_STACK, "trl", "lora")
-    assert filled == {"gradient_checkpointing": True, "mixed_precision": "bf16", "loss": "chunked"}
+    theirs = {"optim": "adamw_torch_fused", "use_reentrant": False}
+    assert filled == {"gradient_checkpointing": True, "mixed_precision": "bf16", "loss": "chunked", **theirs}
     request = state.request_from_values({"stack": "trl", **filled})
     assert request.model_fields_set == {"model", "method", "gpu", "stack"}
 

@@ -153,12 +153,12 @@ def test_a_published_run_is_asked_in_full() -> None:
 
 
 def test_a_framework_brings_its_stack_and_its_own_settings() -> None:
-    """fms-acceleration's plugin prepares a 4-bit model without PEFT's upcast; the baseline leaves it to PEFT."""
+    """fms-acceleration's plugin prepares a 4-bit model without PEFT's upcast; the baseline leaves it to TRL."""
     quantized = {row.framework.rpartition("+ ")[2]: row for row in list_runs() if row.quant == "nf4" and row.max_length}
     asked = {name: request_fields_of(quantized[name]) for name in ("accelerated-peft-bnb", "baseline-peft-bnb")}
     assert asked["accelerated-peft-bnb"]["quantization"]["upcast_unquantized"] is False
-    assert asked["baseline-peft-bnb"]["quantization"]["upcast_unquantized"] is True
-    assert asked["baseline-peft-bnb"]["stack"].startswith("transformers@4.4")
+    assert "upcast_unquantized" not in asked["baseline-peft-bnb"]["quantization"]
+    assert asked["baseline-peft-bnb"]["stack"].startswith("trl@0.1")
     assert "stack" not in request_fields_of(quantized["accelerated-peft-bnb"], name_stack=False)
 
 
