@@ -5,6 +5,7 @@ from datetime import date
 
 from planner.answer import Plan, Price
 from planner.cost.age import GIVEN, age_text
+from planner.cost.owned import HOURS_PER_YEAR
 from planner.cost.rate import SECONDS_PER_HOUR
 
 _PER_MILLION = "usd_per_million_tokens"
@@ -51,7 +52,7 @@ def run_text(plan: Plan) -> str:
     took = f"{hours(plan.train_hours)}{_range(hours, plan.train_hours_low, plan.train_hours_high)}"
     words = f"The run {'takes' if fits else 'would take'} {took}"
     if plan.energy_kwh is not None:
-        words += f" and {plan.energy_kwh:,.3g} kWh"
+        words += f" and {energy(plan.energy_kwh)}"
     if plan.cost_usd is None:
         return f"{words}; nothing is priced."
     cost = f"{usd(plan.cost_usd)}{_range(usd, plan.cost_usd_low, plan.cost_usd_high)}"
@@ -86,12 +87,23 @@ def usd(amount: float) -> str:
 
 
 def hours(count: float) -> str:
-    """A time given in hours as people say it: seconds, minutes, hours or days."""
+    """A time given in hours as people say it: seconds, minutes, hours, days or years."""
     if count * SECONDS_PER_HOUR < 90:
         return f"{count * SECONDS_PER_HOUR:.3g} s"
     if count < 1.5:
         return f"{count * 60:.3g} min"
-    return f"{count:,.3g} h" if count < 1000 else f"{count / 24:,.0f} days"
+    if count < 1000:
+        return f"{count:,.3g} h"
+    years = count / HOURS_PER_YEAR
+    return f"{count / 24:,.0f} days" if years < 3 else f"{years:,.0f} years" if years >= 100 else f"{years:.3g} years"
+
+
+def energy(kwh: float) -> str:
+    """Electricity with three digits: kWh, MWh or GWh."""
+    for size, unit in ((10**6, "GWh"), (10**3, "MWh")):
+        if kwh >= size:
+            return f"{kwh / size:,.3g} {unit}" if kwh < 1000 * size else f"{kwh / size:,.0f} {unit}"
+    return f"{kwh:.3g} kWh"
 
 
 def _seconds(count: float) -> str:

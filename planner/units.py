@@ -7,6 +7,7 @@ KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
 GB = 10**9
+TB = 10**12
 
 #: Bytes of one element of each dtype a request can name.
 ITEMSIZE = {"float32": 4, "bfloat16": 2, "float16": 2}

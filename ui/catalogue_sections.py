@@ -17,6 +17,7 @@ from ui import text
 from ui.inputs import ask_about
 from ui.widgets import URL, one_of
 
+_SEARCH = "Rows that hold all of the words, each in any column."
 SHOWN = ("models", "GPUs", "prices", "your own")
 
 
@@ -69,7 +70,7 @@ def gpus() -> None:
         "accumulation where that is stated."
     )
     numbers = {name: _number("%.1f") for name in ("usable GiB", "GB/s", "bf16 TFLOP/s", "fp32 TFLOP/s")}
-    row = _chosen(_gpus_frame, "Search GPUs", "gpus", {**numbers, "source": _link()})
+    row = _chosen(_gpus_frame, "Search GPUs", "gpus", {**numbers, "gpu": _gpu(), "source": _link()})
     if row is None:
         return
     card = find_gpu(row["gpu"])
@@ -84,7 +85,7 @@ def prices() -> None:
         f"USD an hour, of the day that stands beside it; what is undated or over {STALE_DAYS} days old says so and is "
         "only indicative. On your own machine, tunebudget prices --refresh fetches newer ones."
     )
-    columns = {"USD/h a card": _number("%.3f"), "USD/h": _number("%.3f"), "source": _link()}
+    columns = {"gpu": _gpu(), "USD/h a card": _number("%.3f"), "USD/h": _number("%.3f"), "source": _link()}
     row = _chosen(_prices_frame, "Search prices", "prices", columns)
     if row is not None:
         st.caption(f"{row['gpu']} at {row['provider']}: {row['note'] or 'no note'}")
@@ -108,7 +109,9 @@ def _prices_frame() -> pd.DataFrame:
 
 def _chosen(rows: Callable[[], pd.DataFrame], label: str, key: str, columns: dict[str, Any]) -> dict[str, Any] | None:
     """A table that can be searched; the row chosen in it."""
-    words = st.text_input(label, key=f"find_{key}", max_chars=100, placeholder="any words, in any column", **URL)
+    words = st.text_input(
+        label, key=f"find_{key}", max_chars=100, placeholder="any words, in any column", help=_SEARCH, **URL
+    )
     frame = tables.found(rows(), words or "")
     st.caption(f"{len(frame):,} of {len(rows()):,}.")
     event = st.dataframe(
@@ -131,6 +134,10 @@ def _ask_button(label: str, values: dict[str, Any]) -> None:
 
 def _number(form: Any) -> Any:
     return st.column_config.NumberColumn(format=form)
+
+
+def _gpu() -> Any:
+    return st.column_config.TextColumn("GPU")
 
 
 def _link() -> Any:

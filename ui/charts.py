@@ -17,6 +17,8 @@ GREY = "#808495"
 
 #: A card's line: grey dashes on white, which read on every bar, on light and on dark.
 _LINES = ({"color": "#FFFFFF", "width": 4}, {"color": GREY, "width": 2.5, "dash": "dash"})
+#: How much of a picture's width the label of a segment takes.
+_LABEL = 0.2
 _BAR_HEIGHT = 250
 _TIMELINE_HEIGHT = 380
 
@@ -37,6 +39,7 @@ def breakdown_figure(plan: Plan) -> Picture:
     traces = [segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), PATTERNS[c]) for c in CATEGORIES]
     traces += [segment("allocator's slack", slack_bytes(plan), "+"), _band(plan)]
     edge = gib(max(plan.high_bytes, plan.usable_bytes or 0)) * 1.06
+    clear_of_line(traces, plan.usable_bytes, edge)
     layout = stacked_layout(_BAR_HEIGHT) | {
         "bargap": 0.1,
         "xaxis": {"ticksuffix": " GiB", "range": [0, edge], "fixedrange": True, "nticks": 7},
@@ -62,6 +65,18 @@ def segment(name: str, num_bytes: int, pattern: str) -> Spec:
         "marker": marker(pattern),
         "showlegend": num_bytes > 0,
     }
+
+
+def clear_of_line(traces: list[Spec], usable_bytes: int | None, edge: float) -> None:
+    """Move a segment's label to its end where the card's line would run through it, and the end has room."""
+    start, label = 0.0, _LABEL * edge
+    for trace in traces:
+        if usable_bytes is None or trace["type"] != "bar":
+            continue
+        before = gib(usable_bytes) - start
+        if 0 <= before < label and trace["x"][0] - before > label:
+            trace["insidetextanchor"] = "end"
+        start += trace["x"][0]
 
 
 def marker(pattern: str) -> Spec:

@@ -24,7 +24,7 @@ Named = Sequence[tuple[str, Plan]]
 
 def what_to_compare() -> By:
     """Which of the inputs is changed."""
-    by: Any = one_of("by", "Side by side", BY, BY[0])
+    by: Any = one_of("by", "What differs", BY, BY[0], "The input that is changed; or questions saved in the sidebar.")
     return by
 
 
@@ -105,8 +105,8 @@ def _columns() -> dict[str, Any]:
         "trained parameters": number(format="compact"),
         "step in s": number(format="%.3g"),
         "tokens a second": number(format="localized"),
-        "hours": number(format="%.1f"),
-        "USD": number(format="%.2f"),
+        "hours": number(format="%.3g"),
+        "USD": number(format="accounting"),
         "USD a million tokens": number(format="%.3f"),
     }
 

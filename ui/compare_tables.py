@@ -30,7 +30,7 @@ def _row(name: str, plan: Plan, first: int) -> dict[str, object]:
         "card offers": None if plan.usable_bytes is None else gib(plan.usable_bytes),
         "left over": None if plan.headroom_bytes is None else gib(plan.headroom_bytes),
         "to the first": gib(needed - first),
-        "to the first, share": needed / first - 1,
+        "to the first, share": round(needed / first - 1, 3),
         "peak falls in": PHASE_NAMES[plan.peak_phase],
         "trained parameters": plan.trainable_params,
         "saved": gib(plan.adapter_bytes),

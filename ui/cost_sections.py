@@ -40,9 +40,11 @@ def answer(request: PlanRequest, plan: Plan, today: date) -> None:
     st.subheader(cost_text.heading(plan), anchor=False)
     card = find_gpu(plan.gpu).name if plan.gpu else None
     asked = (text.question(request, plan, card), cost_text.trained_on(request))
-    st.markdown(f"{'; '.join(filter(None, asked))}: estimated, with the 90% band under each figure.")
+    figures = _figures(plan)
+    said = ": estimated, with the 90% band where there is one" if figures else ""
+    st.markdown(f"{'; '.join(filter(None, asked))}{said}.")
     with st.grid(4, min_column_width=185):
-        for label, value, band in _figures(plan):
+        for label, value, band in figures:
             st.metric(label, value, band, delta_color="off", delta_arrow="off", border=True, height="stretch")
     if plan.price is not None:
         st.caption(text.as_sentence(words.price_line(plan.price, today)))
@@ -53,18 +55,18 @@ def _figures(plan: Plan) -> list[tuple[str, str, str | None]]:
     if plan.train_hours is not None:
         figures.append(("Training takes", words.hours(plan.train_hours), _band(plan, "train_hours")))
     if plan.cost_usd is not None:
-        figures.append(("It costs", words.usd(plan.cost_usd), _band(plan, "cost_usd")))
+        figures.append(("It costs", words.short_usd(plan.cost_usd), _band(plan, "cost_usd")))
     if plan.usd_per_million_tokens is not None:
         figures.append(("A million tokens", words.usd(plan.usd_per_million_tokens), None))
     if plan.price is not None and plan.cost_usd is None:
         figures.append(("An hour", words.usd(plan.price.usd_per_hour), None))
     if plan.energy_kwh is not None:
-        figures.append(("Energy", f"{plan.energy_kwh:,.3g} kWh", None))
+        figures.append(("Energy", words.energy(plan.energy_kwh), None))
     return figures
 
 
 def _band(plan: Plan, name: str) -> str | None:
-    write = words.hours if name == "train_hours" else words.usd
+    write = words.hours if name == "train_hours" else words.short_usd
     return words.between(getattr(plan, f"{name}_low"), getattr(plan, f"{name}_high"), write)
 
 
@@ -100,9 +102,16 @@ def _options(request_json: str, prices: Stamp) -> tuple[list[cost.Option], list[
 
 def _option_columns() -> dict[str, Any]:
     number = st.column_config.NumberColumn
-    money = {name: number(format="%.2f") for name in ("USD", "USD low", "USD high", "USD/h")}
-    rest = {"hours": number(format="%.1f"), "USD a million tokens": number(format="%.3f")}
-    return money | rest | {"source": st.column_config.LinkColumn(display_text="open")}
+    money = {name: number(format="accounting") for name in ("USD", "USD low", "USD high", "USD/h")}
+    rest = {"hours": number(format="localized"), "USD a million tokens": number(format="%.3f")}
+    return (
+        money
+        | rest
+        | {
+            "gpu": st.column_config.TextColumn("GPU", pinned=True),
+            "source": st.column_config.LinkColumn(display_text="open"),
+        }
+    )
 
 
 def rent_or_buy(request: PlanRequest, plan: Plan) -> None:
@@ -114,9 +123,7 @@ def rent_or_buy(request: PlanRequest, plan: Plan) -> None:
     terms = {} if owned else _terms(request.gpu)
     found = cost.rent_or_buy(request, **terms)
     if isinstance(found, str):
-        st.info(
-            text.as_sentence(found.replace("give pricing.purchase_price_usd (--purchase-price-usd)", "say it above"))
-        )
+        st.info(cost_text.not_comparable(found, owned))
         return
     st.markdown(cost_text.break_even_line(found, plan.train_hours))
     st.plotly_chart(
@@ -168,7 +175,16 @@ def search(request: PlanRequest, plan: Plan) -> None:
         "trials gains nothing from running them together while one keeps it busy."
     )
     with st.grid(4, min_column_width=150):
-        trials = st.number_input("Trials", min_value=1, max_value=10_000, value=20, step=1, key="trials", **URL)
+        trials = st.number_input(
+            "Trials",
+            min_value=1,
+            max_value=10_000,
+            value=20,
+            step=1,
+            key="trials",
+            help="Runs that try other settings.",
+            **URL,
+        )
         share = st.number_input(
             "Share of the run each",
             min_value=0.01,
@@ -189,8 +205,8 @@ def search(request: PlanRequest, plan: Plan) -> None:
     st.dataframe(
         frame,
         column_config={
-            "hours": st.column_config.NumberColumn(format="%.1f"),
-            "USD": st.column_config.NumberColumn(format="%.2f"),
+            "hours": st.column_config.NumberColumn(format="localized"),
+            "USD": st.column_config.NumberColumn(format="accounting"),
         },
         hide_index=True,
         alt="A search over hyperparameters by method and schedule: trials at once, machines, hours, USD",

@@ -33,7 +33,13 @@ def option_frame(found: Sequence[Option], today: date) -> pd.DataFrame:
     for gpu, plan in ((option.gpu, option.plan) for option in found):
         price = plan.price
         assert price is not None
-        figures = (plan.train_hours, plan.cost_usd, plan.cost_usd_low, plan.cost_usd_high, plan.usd_per_million_tokens)
+        figures = (
+            _rounded(plan.train_hours),
+            plan.cost_usd,
+            plan.cost_usd_low,
+            plan.cost_usd_high,
+            plan.usd_per_million_tokens,
+        )
         of = (price.usd_per_hour, price.gpus, price.provider, price.instance, price.region)
         dated = age_text(price, today)
         rows.append((gpu.key, plan.verdict, *figures, *of, dated, price.source))
@@ -49,6 +55,11 @@ def search_frame(found: Sequence[MethodSearch]) -> pd.DataFrame:
         if isinstance(search.found, str):
             continue
         for schedule in search.found.schedules:
-            figures = (schedule.at_once, schedule.machines, schedule.hours, schedule.usd)
+            figures = (schedule.at_once, schedule.machines, _rounded(schedule.hours), schedule.usd)
             rows.append((search.method, search.found.trials_per_card, schedule.name, *figures))
     return pd.DataFrame(rows, columns=list(columns))
+
+
+def _rounded(hours: float | None) -> float | None:
+    """Three digits: no estimate of a time has more."""
+    return None if hours is None else float(f"{hours:.3g}")

@@ -5,12 +5,14 @@ from planner.cost.break_even import BreakEven
 from planner.report import tight_text
 from planner.schema import PlanRequest
 from ui.money_text import hours, usd
+from ui.text import as_sentence
 
 
 def heading(plan: Plan) -> str:
     """The answer: hours and USD where a dataset is given, or what an hour or a million tokens costs."""
     if plan.train_hours is not None:
-        return f"{hours(plan.train_hours)}, {'nothing is priced' if plan.cost_usd is None else usd(plan.cost_usd)}"
+        cost = "; no price is known" if plan.cost_usd is None else f", {usd(plan.cost_usd)}"
+        return f"{hours(plan.train_hours)}{cost}"
     if plan.usd_per_million_tokens is not None:
         return f"{usd(plan.usd_per_million_tokens)} a million tokens"
     return "No price is known" if plan.price is None else f"{usd(plan.price.usd_per_hour)} an hour"
@@ -51,3 +53,13 @@ def break_even_line(found: BreakEven, run_hours: float | None) -> str:
         verdict = f"Buying pays after {found.hours:,.0f} hours of work: {share:.0%} of the cards' {life}."
     run = "" if run_hours is None else f" This run takes {hours(run_hours)}."
     return f"{verdict}{run} {rent}, {own}."
+
+
+def not_comparable(reason: str, owned: bool) -> str:
+    """Why renting and buying cannot be compared, and where on the page that can be changed."""
+    if "purchase_price_usd" in reason:
+        where = "give one under Price, in the sidebar" if owned else "give one above"
+        return f"{as_sentence(reason.partition(':')[0])}: {where}."
+    if "price of one machine" in reason:
+        return "No price of renting this card is known: give your own under Price, in the sidebar."
+    return as_sentence(reason)

@@ -64,8 +64,9 @@ def ask(found: Session) -> None:
 def _form(found: Session, drill: Drill) -> None:
     with st.form(f"drill_{found.seed}_{found.number}", border=False):
         answer = _field(found, drill)
-        sent = st.form_submit_button("Check" if not found.mock else "Answer", type="primary")
-        skipped = st.form_submit_button("Skip", type="tertiary")
+        with st.container(horizontal=True):
+            sent = st.form_submit_button("Check" if not found.mock else "Answer", type="primary")
+            skipped = st.form_submit_button("Skip", type="tertiary")
     if not sent and not skipped:
         return
     try:

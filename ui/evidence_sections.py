@@ -37,7 +37,8 @@ def narrowed(published: Sequence[Evidence]) -> list[Evidence]:
 
 def _filter(published: Sequence[Evidence], name: str, label: str) -> str | None:
     options = [_ANY, *evidence.choices(published, name)]
-    chosen: str | None = st.selectbox(label, options, key=f"evidence_{name}", **URL)
+    hint = f"Figures of one {label.lower()} alone, as its source names it."
+    chosen: str | None = st.selectbox(label, options, key=f"evidence_{name}", help=hint, **URL)
     return chosen
 
 

@@ -13,6 +13,7 @@ from ui.widgets import URL
 
 FIRST, SECOND = "alice.txt", "coriolanus.txt"
 _RANKS = (1, 2, 4, 8, 16, 32, 64)
+_STEPS = (20, 50, 100, 200, 300)
 WHAT = "Low rank by hand"
 
 
@@ -21,10 +22,8 @@ def laboratory() -> None:
     st.subheader("Low rank by hand", anchor=False)
     st.caption(
         f"A Llama of two layers learns {text_title(FIRST)} character by character; then {text_title(SECOND)}, by "
-        f"full "
-        "fine-tuning, LoRA and QLoRA from the same base and on the same batches. Everything here is measured, on "
-        "this "
-        "machine's CPU, with transformers, PEFT and bitsandbytes."
+        "full fine-tuning, LoRA and QLoRA from the same base and on the same batches. Everything here is measured, "
+        "on this machine's CPU, with transformers, PEFT and bitsandbytes."
     )
     if is_hosted():
         hosted()
@@ -43,8 +42,10 @@ def laboratory() -> None:
 def _start() -> None:
     busy = runner().running
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        rank = st.select_slider("Rank", _RANKS, value=8, key="lab_rank", width=260, **URL)
-        steps = st.select_slider("Steps of each way", (20, 50, 100, 200, 300), value=100, key="lab_steps", **URL)
+        rank = st.select_slider("Rank", _RANKS, value=8, key="lab_rank", help="Of the adapters.", width=260, **URL)
+        steps = st.select_slider(
+            "Steps of each way", _STEPS, value=100, key="lab_steps", help="The base learns twice as many first.", **URL
+        )
         pressed = st.button("Train", type="primary", icon=":material/play_arrow:", disabled=busy)
     if pressed:
         texts = {"first_text": read_text(FIRST), "second_text": read_text(SECOND)}

@@ -17,11 +17,9 @@ def laboratory() -> None:
     """Inputs, the levels, every weight of a block, errors, and bytes."""
     st.subheader("NF4 by hand", anchor=False)
     st.caption(
-        f"{NUM_BLOCKS} blocks of {BLOCK_4BIT} weights, quantized as bitsandbytes does; codes and constants are "
-        f"equal to its "
-        "own in every bit, which a test holds. Each block is divided by its largest magnitude, then each weight "
-        "takes the "
-        "nearest level."
+        f"{NUM_BLOCKS} blocks of {BLOCK_4BIT} weights, quantized as bitsandbytes does; codes and constants are equal "
+        "to its own in every bit, which a test holds. Each block is divided by its largest magnitude, then each weight "
+        "takes the nearest level."
     )
     found = _chosen()
     st.plotly_chart(
@@ -34,8 +32,10 @@ def laboratory() -> None:
 
 def _chosen() -> Lesson:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.selectbox("Weights", KINDS, key="weights", width=260, **URL)
-        seed = st.number_input("Seed", min_value=0, value=0, step=1, key="lab_seed", width=160, **URL)
+        kind = st.selectbox("Weights", KINDS, key="weights", help="How they are distributed.", width=260, **URL)
+        seed = st.number_input(
+            "Seed", min_value=0, value=0, step=1, key="lab_seed", help="Draws the same weights again.", width=160, **URL
+        )
         outlier = _OUTLIER
         if kind == "normal with an outlier":
             help_text = "How many times the spread of the others one weight of the first block is."

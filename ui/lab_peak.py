@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from planner.answer import PHASE_NAMES, Plan
+from planner.answer import Plan
 from planner.errors import PlannerError
 from planner.units import format_gib
 from ui import charts, state, text
@@ -13,7 +13,7 @@ from ui.widgets import URL, one_of
 
 _LENGTHS = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 _METHODS = ("full", "lora", "qlora")
-_PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
+_CHECKPOINTING = "Keep one hidden state a layer and recompute the rest."
 
 
 def laboratory() -> None:
@@ -25,9 +25,11 @@ def laboratory() -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         method = one_of("lab_method", "Method", _METHODS, "lora")
-        checkpointing = st.toggle("Gradient checkpointing", key="lab_checkpointing", **URL)
-    batch = st.slider("Batch size", 1, 64, 1, key="lab_batch", **URL)
-    length = st.select_slider("Length in tokens", _LENGTHS, value=1024, key="lab_length", **URL)
+        checkpointing = st.toggle("Gradient checkpointing", key="lab_checkpointing", help=_CHECKPOINTING, **URL)
+    batch = st.slider("Batch size", 1, 64, 1, key="lab_batch", help="Sequences in one forward pass.", **URL)
+    length = st.select_slider(
+        "Length in tokens", _LENGTHS, value=1024, key="lab_length", help="Of one sequence.", **URL
+    )
     changed = {"method": method, "gradient_checkpointing": checkpointing, "max_length": int(length)}
     try:
         plan = plan_of(state.request_from_values(values | changed | {"per_device_train_batch_size": batch}))
@@ -48,9 +50,9 @@ def _answer(plan: Plan) -> None:
         name: getattr(plan, f"{name}_bytes") for name in ("weights", "optimizer", "activations", "logits", "gradients")
     }
     largest = max(shares, key=lambda name: shares[name])
+    peak = format_gib(plan.peak_bytes + plan.runtime_bytes)
     st.markdown(
-        f"{plan.model.rpartition('/')[2]}: the peak of **{format_gib(plan.peak_bytes)}** falls in "
-        f"**{PHASE_NAMES[plan.peak_phase]}**; the largest part of it is {largest}, {format_gib(shares[largest])} "
-        f"(estimated)."
+        f"{plan.model.rpartition('/')[2]}: the peak of **{peak}** (estimated, with the CUDA context) falls "
+        f"**{text.peak_place(plan)}**; the largest part of it is {largest}, {format_gib(shares[largest])}."
     )
     st.plotly_chart(charts.timeline_figure(plan), key="lab_timeline", config=charts.CONFIG, alt=text.timeline_alt(plan))

@@ -47,7 +47,7 @@ def _figures(plan: Plan) -> list[Figure | None]:
 
 
 def _band(label: str, value: float, name: str, plan: Plan) -> Figure:
-    write = words.hours if name == "train_hours" else words.usd
+    write = words.hours if name == "train_hours" else words.short_usd
     return label, write(value), words.between(getattr(plan, f"{name}_low"), getattr(plan, f"{name}_high"), write)
 
 

@@ -4,9 +4,10 @@ from datetime import date
 
 from planner.answer import Plan, Price
 from planner.cost.age import GIVEN, age_text
-from planner.report_money import hours, usd
+from planner.report_money import energy, hours, usd
+from ui.text import short
 
-__all__ = ["between", "change", "hours", "price_line", "rate", "usd", "utilization"]
+__all__ = ["between", "change", "energy", "hours", "price_line", "rate", "short_usd", "usd", "utilization"]
 
 _PRICING = {"on_demand": "on demand", "spot": "spot", "reserved": "reserved by the month", "owned": "owned"}
 
@@ -16,6 +17,11 @@ def between(low: float | None, high: float | None, write: object) -> str | None:
     if low is None or high is None or not callable(write):
         return None
     return f"{write(low)} to {write(high)}"
+
+
+def short_usd(amount: float) -> str:
+    """Money for a card of figures, which cuts off what is longer than "1,234 USD"."""
+    return usd(amount) if amount < 10_000 else f"{short(amount)} USD"
 
 
 def rate(value: float) -> str:

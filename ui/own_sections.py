@@ -27,9 +27,15 @@ def _models() -> None:
         "visit: links name it and do not hold it; the request as JSON holds the whole config."
     )
     with st.form("own_model", clear_on_submit=False):
-        name = st.text_input("Name", max_chars=40, placeholder="as the config says", key="own_name")
-        file = st.file_uploader("config.json", type="json", key="own_file")
-        pasted = st.text_area("or paste it", key="own_text", max_chars=_MAX_CHARACTERS, height=160)
+        name = st.text_input(
+            "Name", max_chars=40, placeholder="as the config says", key="own_name", help="How it is called here."
+        )
+        file = st.file_uploader(
+            "config.json", type="json", key="own_file", help="Of the model's folder or its Hub page."
+        )
+        pasted = st.text_area(
+            "or paste it", key="own_text", max_chars=_MAX_CHARACTERS, height=160, help="Used where no file is chosen."
+        )
         pressed = st.form_submit_button("Add the model", icon=":material/add:")
     if pressed:
         _add(name or "", file.getvalue() if file is not None else pasted.encode(errors="replace"))
@@ -60,12 +66,14 @@ def _model(key: str) -> None:
 
 def _card() -> None:
     st.subheader("Your own GPU", anchor=False)
-    st.caption("What is left open is not used: memory needs no rates, time needs bandwidth and bf16. Travels in links.")
+    st.caption(
+        "What is left open is not used: memory needs no rates, time needs bandwidth and bf16. It travels in links."
+    )
     with st.form("own_card"), st.container(horizontal=True, vertical_alignment="bottom"):
         usable = st.number_input("Usable GiB", 0.25, 4096.0, 24.0, key="own_usable", help="Of what a process can get.")
-        bandwidth = _open("GB/s", "own_bandwidth", "Memory bandwidth.")
+        bandwidth = _open("Bandwidth in GB/s", "own_bandwidth", "Memory bandwidth.")
         rate = _open("bf16 TFLOP/s", "own_rate", "Dense, with fp32 accumulation.")
-        power = _open("W", "own_power", "Power cap.")
+        power = _open("Power in W", "own_power", "Power cap.")
         capability = _open("Compute capability", "own_capability", "NVIDIA's, as 8.9: it sets the cuBLAS workspace.")
         pressed = st.form_submit_button("Ask about this card")
     if pressed:
@@ -94,9 +102,11 @@ def _open(label: str, key: str, help_text: str) -> float | None:
 
 def _price() -> None:
     st.subheader("Your own price", anchor=False)
-    st.caption("USD an hour of one rented card, before any price list. Travels in links.")
+    st.caption("USD an hour of one rented card, before any price list. It travels in links.")
     with st.form("own_price"), st.container(horizontal=True, vertical_alignment="bottom"):
-        usd = st.number_input("USD an hour of a card", 0.0, 10_000.0, 1.0, step=0.05, key="own_usd")
+        usd = st.number_input(
+            "USD an hour of a card", 0.0, 10_000.0, 1.0, step=0.05, key="own_usd", help="As its owner bills it."
+        )
         pressed = st.form_submit_button("Ask with this price")
     if pressed:
         values: dict[str, Any] = {"usd_per_gpu_hour": usd, "provider": None}

@@ -50,7 +50,16 @@ def start(request: PlanRequest, question: str) -> None:
     busy = runner().running
     st.markdown(f"{question}, measured on what is found here.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        steps = st.number_input("Timed steps", 1, 100, 3, key="profile_steps", width=130, disabled=busy)
+        steps = st.number_input(
+            "Timed steps",
+            1,
+            100,
+            3,
+            key="profile_steps",
+            width=150,
+            disabled=busy,
+            help="After one that warms up, and two whose bytes are followed.",
+        )
         layers = st.number_input(
             "Layers",
             0,
@@ -61,7 +70,16 @@ def start(request: PlanRequest, question: str) -> None:
             disabled=busy,
             help="Measure the first layers only; 0: all of them.",
         )
-        limit = st.number_input("Minutes at most", 1, 600, 10, key="profile_minutes", width=150, disabled=busy)
+        limit = st.number_input(
+            "Minutes at most",
+            1,
+            600,
+            10,
+            key="profile_minutes",
+            width=170,
+            disabled=busy,
+            help="A run that takes longer is ended, and kept as such.",
+        )
         pressed = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=busy)
     if pressed:
         options = Options(steps=int(steps), num_layers=int(layers) or None, time_limit_seconds=60.0 * limit)

@@ -22,7 +22,13 @@ def questions(values: Mapping[str, Any]) -> None:
     """Save the question at hand; open or forget a saved one."""
     kept = saved_questions()
     with st.expander("Saved questions", icon=":material/bookmark:", expanded=bool(kept)):
-        st.text_input("Name of this question", key="saved_name", max_chars=MAX_NAME, placeholder=suggested_name(values))
+        st.text_input(
+            "Name of this question",
+            key="saved_name",
+            max_chars=MAX_NAME,
+            placeholder=suggested_name(values),
+            help="Left empty: the name that stands in it.",
+        )
         st.button(
             "Save",
             icon=":material/bookmark_add:",

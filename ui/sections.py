@@ -51,8 +51,8 @@ def verdict(request: PlanRequest, plan: Plan) -> None:
     with st.grid(4, min_column_width=150):
         st.metric(
             "Needs (estimated)",
-            format_gib(text.needed_bytes(plan)),
-            text.band(plan),
+            text.short_gib(text.needed_bytes(plan)),
+            text.short_band(plan),
             delta_color="off",
             delta_arrow="off",
             help="Under it the 90% band; GiB and GB are told apart in the notes.",
@@ -67,9 +67,14 @@ def _card_metrics(plan: Plan) -> None:
         return
     short = plan.headroom_bytes < 0
     st.metric(
-        "Card offers", format_gib(plan.usable_bytes), help="What a process can allocate.", border=True, height="stretch"
+        "Card offers",
+        text.short_gib(plan.usable_bytes),
+        help="What a process can allocate.",
+        border=True,
+        height="stretch",
     )
-    st.metric("Missing" if short else "Left over", format_gib(abs(plan.headroom_bytes)), border=True, height="stretch")
+    left = text.short_gib(abs(plan.headroom_bytes))
+    st.metric("Missing" if short else "Left over", left, border=True, height="stretch")
     st.metric(
         "Chance to fit",
         text.probability(None if plan.oom_probability is None else 1 - plan.oom_probability),

@@ -22,11 +22,11 @@ def verdict(request: ServeRequest, found: Serving) -> None:
     st.subheader(text.verdict_heading(found.verdict), anchor=False)
     st.markdown(f"{name}{base_text(request)}, {load_text(request)}{card}. {needs_text(found)}")
     with st.grid(4, min_column_width=150):
-        _metric("Needs (estimated)", format_gib(found.total_bytes))
+        _metric("Needs (estimated)", text.short_gib(found.total_bytes))
         if found.usable_bytes is not None and found.headroom_bytes is not None:
             short = found.headroom_bytes < 0
-            _metric("Card offers", format_gib(found.usable_bytes))
-            _metric("Missing" if short else "Left over", format_gib(abs(found.headroom_bytes)))
+            _metric("Card offers", text.short_gib(found.usable_bytes))
+            _metric("Missing" if short else "Left over", text.short_gib(abs(found.headroom_bytes)))
         per_token = f"{found.cache_bytes_per_token / 1024:,.1f} KiB"
         _metric("Cache a token", per_token, "Of one sequence at its full length.")
 

@@ -21,6 +21,8 @@ from ui.widgets import URL
 _COUNTS = ("1", "2", "4", "8", "16", "32", "64")
 _LENGTHS = tuple(map(str, sweep.GRID_LENGTHS))
 _BATCHES = tuple(map(str, sweep.GRID_BATCHES))
+_BESIDE = "Beside the one in the sidebar; others can be typed."
+_CARDS = "Of all machines together; others can be typed. None chosen: the sidebar's."
 _MIME = {
     "csv": "text/csv",
     "json": "application/json",
@@ -35,17 +37,20 @@ def choose() -> sweep.Choice:
     """What is combined with what; the question in the sidebar is always among it."""
     first = sweep.Choice()
     with st.grid(2, min_column_width=280):
-        models = _several("sweep_models", "Other models", model_ids(), (), typed=True)
-        methods = _several("sweep_methods", "Methods", METHODS, first.methods)
-        gpus = _several("sweep_gpus", "GPUs", gpu_keys(), [g for g in first.gpus if g in gpu_keys()], typed=True)
-        counts = _several("sweep_counts", "Number of GPUs", _COUNTS, first.counts, typed=True)
-        lengths = _several("sweep_lengths", "Other lengths", _LENGTHS, (), typed=True)
-        batches = _several("sweep_batches", "Other batch sizes", _BATCHES, (), typed=True)
+        models = _several("sweep_models", "Other models", model_ids(), (), _BESIDE, typed=True)
+        methods = _several("sweep_methods", "Methods", METHODS, first.methods, "None chosen: the sidebar's.")
+        first_gpus = [gpu for gpu in first.gpus if gpu in gpu_keys()]
+        gpus = _several("sweep_gpus", "GPUs", gpu_keys(), first_gpus, _BESIDE, typed=True)
+        counts = _several("sweep_counts", "Number of GPUs", _COUNTS, first.counts, _CARDS, typed=True)
+        lengths = _several("sweep_lengths", "Other lengths", _LENGTHS, (), _BESIDE, typed=True)
+        batches = _several("sweep_batches", "Other batch sizes", _BATCHES, (), _BESIDE, typed=True)
     return sweep.Choice(models, methods, gpus, counts, lengths, batches)
 
 
-def _several(key: str, label: str, options: Any, first: Any, *, typed: bool = False) -> tuple[Any, ...]:
-    chosen = st.multiselect(label, list(options), default=list(first), key=key, accept_new_options=typed, **URL)
+def _several(key: str, label: str, options: Any, first: Any, help_text: str, *, typed: bool = False) -> tuple[Any, ...]:
+    chosen = st.multiselect(
+        label, list(options), default=list(first), key=key, help=help_text, accept_new_options=typed, **URL
+    )
     return tuple(chosen)
 
 
@@ -106,9 +111,9 @@ def _columns() -> dict[str, Any]:
         "card offers": number(format="%.1f"),
         "tokens a second": number(format="localized"),
         "hours": number(format="%.3g"),
-        "USD": number(format="%.2f"),
+        "USD": number(format="accounting"),
         "USD a million tokens": number(format="%.3g"),
-        "USD an hour": number(format="%.2f"),
+        "USD an hour": number(format="accounting"),
         "saved MiB": number(format="localized"),
     }
 
@@ -152,7 +157,7 @@ def search(request: PlanRequest, choice: sweep.Choice) -> None:
         "sharing, batch sizes, checkpointing and losses that the sidebar leaves at their defaults."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        wanted = st.toggle("Search", key="sweep_search", **URL)
+        wanted = st.toggle("Search", key="sweep_search", help="Tries some thousand options.", **URL)
         deadline = _limit("deadline_hours", "At most hours")
         budget = _limit("budget_usd", "At most USD")
     if not wanted:
@@ -168,16 +173,18 @@ def search(request: PlanRequest, choice: sweep.Choice) -> None:
 
 
 def _limit(key: str, label: str) -> float | None:
-    return st.number_input(label, min_value=0.0, value=None, key=key, help="Empty: no limit.", width=160, **URL)
+    return st.number_input(
+        label, min_value=0.0, value=None, key=key, help="Empty: no limit.", format="%g", width=160, **URL
+    )
 
 
 def _found(found: Search, has_dataset: bool) -> None:
     from ui import sweep_tables
 
     options = sweep.search_as_options(found, has_dataset)
-    st.markdown(text.as_sentence(sweep.headline(found, options)))
-    _front_chart(options, "search_front")
+    st.markdown(f"{text.as_sentence(sweep.headline(found, options))}.")
     if len(found.front):
+        _front_chart(options, "search_front")
         st.dataframe(
             sweep_tables.front_frame(found),
             hide_index=True,

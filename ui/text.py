@@ -4,13 +4,14 @@ import re
 
 from planner.advise import Suggestion
 from planner.answer import PHASE_NAMES, Phase, Plan, Term, Verdict
+from planner.catalog.own_gpu import is_own
 from planner.catalog.rows.gpu import GpuRow
 from planner.catalog.rows.model import ModelRow
 from planner.parallelism import ParallelismSettings
 from planner.report import tight_text
 from planner.schema import PlanRequest
 from planner.serving.answer import ServingTerm
-from planner.units import GB, format_count, format_gib
+from planner.units import COUNTS, GB, TB, format_count, format_gib, gib
 
 METHOD_NAMES = {
     "full": "full fine-tuning",
@@ -143,12 +144,17 @@ def verdict_heading(verdict: Verdict | None) -> str:
 
 def verdict_sentence(request: PlanRequest, plan: Plan) -> str:
     """What it needs, what the card offers, and where the peak falls."""
-    peak = f"The peak falls {_PEAK_PLACES.get(plan.peak_phase) or f'in the {PHASE_NAMES[plan.peak_phase]}'}."
+    peak = f"The peak falls {peak_place(plan)}."
     who = "It needs" if request.num_gpus == 1 else "Each card needs"
     need = f"{who} an estimated **{format_gib(needed_bytes(plan))}** (90% band {band(plan)})"
     if plan.usable_bytes is None:
         return f"{need}. {peak}"
     return f"{need}; the card offers **{format_gib(plan.usable_bytes)}**{_meaning(request, plan)}. {peak}"
+
+
+def peak_place(plan: Plan) -> str:
+    """Where in the step the peak falls: "in the backward pass of the head"."""
+    return _PEAK_PLACES.get(plan.peak_phase) or f"in the {PHASE_NAMES[plan.peak_phase]}"
 
 
 def _meaning(request: PlanRequest, plan: Plan) -> str:
@@ -204,6 +210,12 @@ def band(plan: Plan) -> str:
     return f"{low} to {high}"
 
 
+def short_band(plan: Plan) -> str:
+    """The band where room is narrow."""
+    low, high = (short_gib(max(edge - paged_bytes(plan), 0)).removesuffix(" GiB") for edge in plan.needed_band)
+    return f"{low} to {high}"
+
+
 def probability(value: float | None) -> str:
     """A probability in percent, never a false certainty."""
     if value is None:
@@ -219,7 +231,7 @@ def trained(plan: Plan) -> str:
     saved = "the saved weights take" if plan.method == "full" else "the saved adapter takes"
     part = f"{format_count(plan.trainable_params)} of {total} parameters ({share:.2%})"
     counts = f"all {total} parameters" if plan.trainable_params == plan.total_params else part
-    return f"Trains {counts}; {saved} {format_gib(plan.adapter_bytes)}."
+    return f"Trains {counts}; {saved} {on_disk(plan.adapter_bytes)} on disk."
 
 
 def suggestion_effect(suggestion: Suggestion) -> str:
@@ -240,6 +252,8 @@ def model_facts(row: ModelRow) -> str:
 
 def gpu_facts(row: GpuRow) -> str:
     """One line on a card: what is printed on the box, what a process gets."""
+    if is_own(row.key):
+        return f"Your own card: {format_gib(row.usable_bytes)} usable"
     return f"{row.name}: {row.memory_marketing_gb:g} GB on the box, {format_gib(row.usable_bytes)} usable"
 
 
@@ -249,6 +263,21 @@ def as_sentence(note: str) -> str:
     return note[:1].upper() + note[1:] if first.isalpha() else note
 
 
+def short(value: float) -> str:
+    """A large figure where room is narrow: three digits and k, M, B or T."""
+    size, unit = next(((size, unit) for unit, size in COUNTS.items() if value >= size), (1, ""))
+    scaled = value / size
+    return f"{scaled:,.0f}{unit}" if scaled >= 100 else f"{scaled:.3g}{unit}"
+
+
+def short_gib(num_bytes: int) -> str:
+    """Bytes for a card of figures, which cuts off what is longer than "1,234 GiB"."""
+    value = gib(num_bytes)
+    if value < 1000:
+        return format_gib(num_bytes)
+    return f"{short(value) if value >= 10_000 else f'{value:,.0f}'} GiB"
+
+
 def none_or(value: int | None, unit: str = "") -> str:
     """A count with its unit, or that there is none."""
     return "None fits" if value is None else f"{value:,}{unit}"
@@ -256,7 +285,9 @@ def none_or(value: int | None, unit: str = "") -> str:
 
 def on_disk(num_bytes: int) -> str:
     """The size of a file, as file systems and the Hub write it."""
-    return f"{num_bytes / GB:,.3g} GB" if num_bytes >= GB else f"{num_bytes / 10**6:,.3g} MB"
+    if num_bytes >= GB:
+        return f"{num_bytes / TB:,.3g} TB" if num_bytes >= TB else f"{num_bytes / GB:,.3g} GB"
+    return f"{num_bytes / 10**6:,.3g} MB"
 
 
 def derivation(term: Term | ServingTerm) -> str:

@@ -11,7 +11,7 @@ from planner.cost.age import STALE_DAYS, age_text, is_indicative
 from planner.cost.fields import Speed, money_fields
 from planner.estimate import DOES_NOT_FIT_NOTE, estimate
 from planner.report import comparison_table
-from planner.report_money import figures_of, hours, place_text, time_and_money, usd
+from planner.report_money import energy, figures_of, hours, place_text, time_and_money, usd
 from planner.schema import PlanRequest, parse_request
 
 TODAY = date(2026, 11, 24)
@@ -148,3 +148,11 @@ def test_amounts_and_hours_keep_their_digits() -> None:
     said = ["0 USD", "0.0031 USD", "0.50 USD", "12.40 USD", "1,234 USD"]
     assert [usd(x) for x in (0, 0.00312, 0.5, 12.4, 1234.5)] == said
     assert [hours(x) for x in (0.001, 0.25, 5, 240, 2400)] == ["3.6 s", "15 min", "5 h", "240 h", "100 days"]
+    assert [hours(x * 8760) for x in (2.9, 80.45, 1234)] == ["1,058 days", "80.5 years", "1,234 years"]
+    assert [energy(x) for x in (0.004, 999, 1500, 8.39e6, 5e9)] == [
+        "0.004 kWh",
+        "999 kWh",
+        "1.5 MWh",
+        "8.39 GWh",
+        "5,000 GWh",
+    ]

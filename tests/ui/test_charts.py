@@ -84,3 +84,12 @@ def test_neighbours_differ_without_colour(plan: Plan) -> None:
 
 def test_colours_are_left_to_the_theme(plan: Plan) -> None:
     assert all(bar.marker.color is None for bar in bars(breakdown_figure(plan)) + bars(timeline_figure(plan)))
+
+
+@pytest.mark.parametrize(("usable", "moved"), [(1, ["weights"]), (5, []), (8, []), (16, [])])
+def test_the_cards_line_runs_through_no_label_that_can_move(
+    make_plan: PlanMaker, usable: int, moved: list[str]
+) -> None:
+    """Weights end at 8 GiB, which has room for a label right of a line at 1, not of one at 5; the rest is short."""
+    figure = breakdown_figure(make_plan(usable_bytes=usable * GIB))
+    assert moved == [bar.name for bar in bars(figure) if bar.insidetextanchor == "end"]

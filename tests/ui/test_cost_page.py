@@ -95,7 +95,9 @@ def test_every_card_has_a_price_with_date_and_source_or_is_named(open_cost: Visi
 
 def test_a_card_of_unknown_price_asks_for_it_and_then_answers(open_cost: Visit) -> None:
     app = open_cost(gpu="h100-sxm")
-    assert any("No launch price" in info.value for info in app.info)
+    assert [info.value for info in app.info if "launch" in info.value] == [
+        "No launch price of H100 SXM5 80 GB is known: give one above."
+    ]
     app.number_input(key="buy_price_usd").set_value(30_000.0).run()
     assert not app.exception
     assert any("Buying" in markdown.value for markdown in app.markdown)
@@ -197,3 +199,18 @@ def test_searches_are_worked_out_for_each_method_that_fits() -> None:
     frame = cost_tables.search_frame(found)
     assert "full" not in set(frame["method"])
     assert frame[frame["method"] == "qlora"]["USD"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"gpu": "h100-sxm", "pricing": "owned"}, "give one under Price, in the sidebar."),
+        ({"gpu": "apple-m4-max"}, "No price of renting this card is known: give your own under Price, in the sidebar."),
+    ],
+)
+def test_what_cannot_be_compared_says_where_on_the_page_to_change_it(
+    open_cost: Visit, query: dict[str, str], words: str
+) -> None:
+    app = open_cost(**query)
+    assert any(info.value.endswith(words) for info in app.info)
+    assert not any("--" in info.value for info in app.info)

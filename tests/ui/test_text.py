@@ -6,6 +6,7 @@ import pytest
 
 from planner.advise import Suggestion
 from planner.answer import Plan
+from planner.catalog import find_gpu
 from planner.schema import parse_request
 from planner.units import GIB
 from ui import text
@@ -105,3 +106,25 @@ def test_alt_texts_tell_the_takeaway(plan: Plan) -> None:
     assert "18.0 GiB" in text.breakdown_alt(plan)
     assert "weights take 8.0 GiB" in text.breakdown_alt(plan)
     assert "backward pass of the head" in text.timeline_alt(plan)
+
+
+@pytest.mark.parametrize(
+    ("num_gib", "words"), [(0.05, "0.05 GiB"), (999.94, "999.9 GiB"), (1234.5, "1,234 GiB"), (52_394.9, "52.4k GiB")]
+)
+def test_a_card_of_figures_holds_large_sizes(num_gib: float, words: str) -> None:
+    assert text.short_gib(int(num_gib * GIB)) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(7, "7"), (999.6, "1,000"), (12_345, "12.3k"), (999_999, "1,000k"), (49_759_000, "49.8M")]
+)
+def test_large_figures_are_three_digits(value: float, words: str) -> None:
+    assert text.short(value) == words
+
+
+def test_files_are_counted_up_to_terabytes() -> None:
+    assert [text.on_disk(size * 10**6) for size in (168, 5_600, 1_342_000)] == ["168 MB", "5.6 GB", "1.34 TB"]
+
+
+def test_an_own_card_has_no_box() -> None:
+    assert text.gpu_facts(find_gpu("own:usable_gib=44.5")) == "Your own card: 44.5 GiB usable"
