@@ -68,14 +68,14 @@ def segment(name: str, num_bytes: int, pattern: str) -> Spec:
 
 
 def clear_of_line(traces: list[Spec], usable_bytes: int | None, edge: float) -> None:
-    """Move a segment's label to its end where the card's line would run through it, and the end has room."""
+    """Move a segment's label to its middle where the card's line would run through it, and the middle has room."""
     start, label = 0.0, _LABEL * edge
     for trace in traces:
         if usable_bytes is None or trace["type"] != "bar":
             continue
         before = gib(usable_bytes) - start
-        if 0 <= before < label and trace["x"][0] - before > label:
-            trace["insidetextanchor"] = "end"
+        if 0 <= before < label and trace["x"][0] - label > 2 * before:
+            trace["insidetextanchor"] = "middle"
         start += trace["x"][0]
 
 

@@ -6,7 +6,7 @@ from planner.report_serving import PART_NAMES
 from planner.serving.answer import PARTS, Part, Serving
 from planner.serving.scenario import Way
 from planner.units import format_gib, gib
-from ui.charts import GREY, card_line, marker, segment, stacked_layout
+from ui.charts import GREY, card_line, clear_of_line, marker, segment, stacked_layout
 from ui.picture import Picture, Spec
 
 _PATTERNS: dict[Part, str] = {"base": "", "adapters": "/", "cache": ".", "runtime": "-"}
@@ -17,6 +17,7 @@ def serving_figure(found: Serving) -> Picture:
     """The four parts as one stacked bar against what the card offers."""
     traces = [segment(PART_NAMES[part], getattr(found, f"{part}_bytes"), _PATTERNS[part]) for part in PARTS]
     edge = gib(max(found.total_bytes, found.usable_bytes or 0)) * 1.06
+    clear_of_line(traces, found.usable_bytes, edge)
     layout = stacked_layout(_HEIGHT) | {
         "bargap": 0.1,
         "xaxis": {"ticksuffix": " GiB", "range": [0, edge], "fixedrange": True, "nticks": 7},

@@ -263,19 +263,17 @@ def as_sentence(note: str) -> str:
     return note[:1].upper() + note[1:] if first.isalpha() else note
 
 
-def short(value: float) -> str:
-    """A large figure where room is narrow: three digits and k, M, B or T."""
+def short(value: float, digits: int = 3) -> str:
+    """A large figure where room is narrow: so many digits, and k, M, B or T."""
     size, unit = next(((size, unit) for unit, size in COUNTS.items() if value >= size), (1, ""))
     scaled = value / size
-    return f"{scaled:,.0f}{unit}" if scaled >= 100 else f"{scaled:.3g}{unit}"
+    return f"{scaled:,.0f}{unit}" if scaled >= 10 ** (digits - 1) else f"{scaled:.{digits}g}{unit}"
 
 
 def short_gib(num_bytes: int) -> str:
-    """Bytes for a card of figures, which cuts off what is longer than "1,234 GiB"."""
+    """Bytes for a card of figures, which cuts off on a phone what is longer than "123.4 GiB"; a sentence has it all."""
     value = gib(num_bytes)
-    if value < 1000:
-        return format_gib(num_bytes)
-    return f"{short(value) if value >= 10_000 else f'{value:,.0f}'} GiB"
+    return format_gib(num_bytes) if value < 1000 else f"{short(value, 2)} GiB"
 
 
 def none_or(value: int | None, unit: str = "") -> str:

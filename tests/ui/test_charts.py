@@ -90,6 +90,6 @@ def test_colours_are_left_to_the_theme(plan: Plan) -> None:
 def test_the_cards_line_runs_through_no_label_that_can_move(
     make_plan: PlanMaker, usable: int, moved: list[str]
 ) -> None:
-    """Weights end at 8 GiB, which has room for a label right of a line at 1, not of one at 5; the rest is short."""
+    """The middle of the weights, which end at 8 GiB, is clear of a line at 1, not of one at 5; the rest is short."""
     figure = breakdown_figure(make_plan(usable_bytes=usable * GIB))
-    assert moved == [bar.name for bar in bars(figure) if bar.insidetextanchor == "end"]
+    assert moved == [bar.name for bar in bars(figure) if bar.insidetextanchor == "middle"]
