@@ -5,7 +5,7 @@ from datetime import date
 from planner.answer import Plan, Price
 from planner.cost.age import GIVEN, age_text
 from planner.report_money import energy, hours, usd
-from ui.text import short
+from ui.figures import short
 
 __all__ = ["between", "change", "energy", "hours", "price_line", "rate", "short_usd", "usd", "utilization"]
 

@@ -14,7 +14,7 @@ from planner.architecture.read import read_architecture
 from planner.catalog import find_gpu
 from planner.catalog.config_file import parse_config
 from planner.errors import ArchitectureError, PlannerError
-from ui.state import OWN_PREFIX
+from ui.names import OWN_PREFIX
 
 MAX_MODELS = 10
 MAX_CARDS = 10

@@ -13,7 +13,7 @@ from planner.answer import Plan
 from planner.catalog import find_gpu
 from planner.schema import PlanRequest
 from planner.units import format_gib
-from ui import charts, course_chart, links, state, text
+from ui import charts, course_chart, figures, links, state, text
 from ui.answers import Below
 from ui.course_chart import Course
 from ui.ledger import gib_columns
@@ -51,7 +51,7 @@ def verdict(request: PlanRequest, plan: Plan) -> None:
     with st.grid(4, min_column_width=150):
         st.metric(
             "Needs (estimated)",
-            text.short_gib(text.needed_bytes(plan)),
+            figures.short_gib(text.needed_bytes(plan)),
             text.short_band(plan),
             delta_color="off",
             delta_arrow="off",
@@ -68,16 +68,16 @@ def _card_metrics(plan: Plan) -> None:
     short = plan.headroom_bytes < 0
     st.metric(
         "Card offers",
-        text.short_gib(plan.usable_bytes),
+        figures.short_gib(plan.usable_bytes),
         help="What a process can allocate.",
         border=True,
         height="stretch",
     )
-    left = text.short_gib(abs(plan.headroom_bytes))
+    left = figures.short_gib(abs(plan.headroom_bytes))
     st.metric("Missing" if short else "Left over", left, border=True, height="stretch")
     st.metric(
         "Chance to fit",
-        text.probability(None if plan.oom_probability is None else 1 - plan.oom_probability),
+        figures.probability(None if plan.oom_probability is None else 1 - plan.oom_probability),
         help="Estimated from the band; tight: the band reaches from below the card's limit to beyond it.",
         border=True,
         height="stretch",
@@ -152,18 +152,18 @@ def limits(request: PlanRequest, plan: Plan, found: Below) -> None:
     with st.grid(3, min_column_width=200):
         st.metric(
             f"Largest batch at {request.max_length:,} tokens",
-            text.none_or(found.largest_batch),
+            figures.none_or(found.largest_batch),
             border=True,
         )
         st.metric(
             f"Longest sequence at batch {request.per_device_train_batch_size:,}",
-            text.none_or(found.longest_sequence, " tokens"),
+            figures.none_or(found.longest_sequence, " tokens"),
             border=True,
         )
         what = "model" if plan.method == "full" else "adapter"
         st.metric(
             f"Saved {what} on disk",
-            text.on_disk(plan.adapter_bytes),
+            figures.on_disk(plan.adapter_bytes),
             border=True,
             help="Files are counted in 1000s: a MB is 10⁶ bytes, a GB 10⁹.",
         )

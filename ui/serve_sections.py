@@ -11,7 +11,7 @@ from planner.serving.answer import Serving
 from planner.serving.request import ServeRequest
 from planner.serving.scenario import Way
 from planner.units import format_count, format_gib
-from ui import charts, serve_charts, serve_state, text
+from ui import charts, figures, serve_charts, serve_state, text
 from ui.ledger import gib_columns
 
 
@@ -22,11 +22,11 @@ def verdict(request: ServeRequest, found: Serving) -> None:
     st.subheader(text.verdict_heading(found.verdict), anchor=False)
     st.markdown(f"{name}{base_text(request)}, {load_text(request)}{card}. {needs_text(found)}")
     with st.grid(4, min_column_width=150):
-        _metric("Needs (estimated)", text.short_gib(found.total_bytes))
+        _metric("Needs (estimated)", figures.short_gib(found.total_bytes))
         if found.usable_bytes is not None and found.headroom_bytes is not None:
             short = found.headroom_bytes < 0
-            _metric("Card offers", text.short_gib(found.usable_bytes))
-            _metric("Missing" if short else "Left over", text.short_gib(abs(found.headroom_bytes)))
+            _metric("Card offers", figures.short_gib(found.usable_bytes))
+            _metric("Missing" if short else "Left over", figures.short_gib(abs(found.headroom_bytes)))
         per_token = f"{found.cache_bytes_per_token / 1024:,.1f} KiB"
         _metric("Cache a token", per_token, "Of one sequence at its full length.")
 
@@ -56,9 +56,9 @@ def limits(found: Serving) -> None:
     st.caption("Each with all other settings as they are (estimated).")
     with st.grid(3, min_column_width=200):
         if found.num_adapters:
-            _metric("Adapters", text.none_or(found.largest_num_adapters))
-        _metric(f"Sequences of {found.max_model_len:,} tokens", text.none_or(found.largest_num_seqs))
-        _metric(f"Tokens a sequence, {found.max_num_seqs:,} at one time", text.none_or(found.longest_model_len))
+            _metric("Adapters", figures.none_or(found.largest_num_adapters))
+        _metric(f"Sequences of {found.max_model_len:,} tokens", figures.none_or(found.largest_num_seqs))
+        _metric(f"Tokens a sequence, {found.max_num_seqs:,} at one time", figures.none_or(found.longest_model_len))
 
 
 def ways(both: Sequence[Way], found: Serving) -> None:

@@ -14,6 +14,7 @@ from planner.resolve import load_model
 from planner.serving.request import ServeRequest, parse_serve_request
 from planner.serving.weights import trained_as
 from ui import state
+from ui.names import check_card, model_of
 
 #: How the base is kept -> the settings of its quantization.
 BASES: dict[str, dict[str, Any] | None] = {
@@ -55,8 +56,8 @@ def request_from_values(values: Mapping[str, Any]) -> ServeRequest:
     """
     filled = {key: first if values.get(key) in (None, "") else values[key] for key, first in defaults().items()}
     fields = {key: filled[key] for key in (*PLAIN, "gpu")} | {"quantization": BASES[filled["base"]]}
-    state.check_card(str(filled["gpu"]))
-    fields["model"] = state.model_of(str(filled["model"]), values.get("own_model"))
+    check_card(str(filled["gpu"]))
+    fields["model"] = model_of(str(filled["model"]), values.get("own_model"))
     if not filled["tenants"]:
         return parse_serve_request(fields | {"adapters": []})
     lora = {"r": filled["lora_r"], "autocast_adapter_dtype": filled["autocast_adapter_dtype"]}

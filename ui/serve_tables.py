@@ -8,7 +8,7 @@ from planner.report_serving import PART_NAMES, money_cells
 from planner.serving.answer import Serving, ServingTerm
 from planner.serving.scenario import Way
 from planner.units import format_count, gib
-from ui.text import number
+from ui.figures import number
 
 
 def ledger_frame(terms: Sequence[ServingTerm], found: Serving) -> pd.DataFrame:

@@ -11,12 +11,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from planner.catalog import find_gpu, find_model, stack_values
-from planner.catalog.config_file import is_path
-from planner.catalog.names import shown
+from planner.catalog import stack_values
 from planner.dataset import DatasetSettings
-from planner.errors import UnknownGpuError, UnknownModelError
-from planner.hub import is_hub_id
 from planner.methods.attention_names import attention_linears
 from planner.optimizers import OPTIMIZERS
 from planner.pricing import PricingSettings
@@ -31,6 +27,7 @@ from planner.schema import (
     QuantizationSettings,
     parse_request,
 )
+from ui.names import check_card, model_of
 
 Values = Mapping[str, Any]
 
@@ -106,9 +103,6 @@ FIRST_QUESTION: dict[str, Any] = {
 
 #: The choice of stack that leaves it open, which is another question than naming the schema's default.
 NO_STACK = "not named"
-
-#: How names of models begin that a visitor adds; their config is the value `own_model` beside the inputs.
-OWN_PREFIX = "own/"
 
 #: Questions to start from: what a person would ask -> the inputs that differ from the defaults.
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -203,53 +197,6 @@ def change_of_stack(held: Values, before: str, after: str, method: str) -> dict[
     """What the inputs become: values that the former stack set go back, those of the new one come in."""
     former = stack_fills(before, method)
     return {key: default(key) for key, value in former.items() if held.get(key) == value} | stack_fills(after, method)
-
-
-def model_of(name: str, own_config: object) -> str | dict[str, Any]:
-    """The request's model: a name, or the config of a model that the visitor added.
-
-    Raises PlannerError for an own model of another visit, and for a name that nobody knows.
-    """
-    if not name.startswith(OWN_PREFIX):
-        _check_model(name)
-        return name
-    if isinstance(own_config, dict) and own_config.get("_name_or_path") == name:
-        return own_config
-    raise UnknownModelError(
-        f"model {shown(name)} was added in another visit, and a link does not hold its config; "
-        "add its config.json on the Catalogue page",
-        "model",
-    )
-
-
-def _check_model(name: str) -> None:
-    """The catalogue answers here, and the Hub for an id of its form; no files: the page may stand on another machine.
-
-    Raises PlannerError for any other name.
-    """
-    try:
-        find_model(name)
-    except UnknownModelError as error:
-        reason = error.message.partition("; give ")[0]
-        if is_path(name):
-            reason = f"model {shown(name)} is a path, and the page opens no files, as the command line does"
-        elif is_hub_id(name):
-            return
-        raise UnknownModelError(
-            f"{reason}; choose or type a model of the catalogue, or an id of the Hub", "model"
-        ) from None
-
-
-def check_card(name: str) -> None:
-    """Refuse a card that is not known in a line that fits the page: the command line's holds every name there is.
-
-    Raises PlannerError where the catalogue lacks it and it is not spelled out.
-    """
-    try:
-        find_gpu(name)
-    except UnknownGpuError as error:
-        reason = error.message.partition("; known: ")[0]
-        raise UnknownGpuError(f"{reason}; choose or type a card of the catalogue", "gpu") from None
 
 
 def in_force(values: Values) -> Iterator[tuple[str, Any]]:

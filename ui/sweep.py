@@ -20,7 +20,8 @@ from planner.sweep.search import OUTCOMES, Search
 from planner.sweep.settle import Fields
 from ui import money_text as words
 from ui.links import flag
-from ui.state import check_card, leaves
+from ui.names import check_card
+from ui.state import leaves
 
 #: Rows that the page computes; more are the command line's.
 MAX_ROWS = 20_000

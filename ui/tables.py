@@ -10,7 +10,8 @@ import pyarrow as pa
 from planner.answer import CATEGORIES, PHASE_NAMES, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import gib
-from ui.text import number, slack_bytes
+from ui.figures import number
+from ui.text import slack_bytes
 
 #: The largest integer of a column; a question of absurd size goes beyond it, and is then shown rounded.
 _MAX_INTEGER = 2**63 - 1

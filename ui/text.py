@@ -11,7 +11,8 @@ from planner.parallelism import ParallelismSettings
 from planner.report import tight_text
 from planner.schema import PlanRequest
 from planner.serving.answer import ServingTerm
-from planner.units import COUNTS, GB, TB, format_count, format_gib, gib
+from planner.units import GB, format_count, format_gib
+from ui.figures import number, on_disk, short_gib
 
 METHOD_NAMES = {
     "full": "full fine-tuning",
@@ -216,15 +217,6 @@ def short_band(plan: Plan) -> str:
     return f"{low} to {high}"
 
 
-def probability(value: float | None) -> str:
-    """A probability in percent, never a false certainty."""
-    if value is None:
-        return "unknown"
-    if value < 0.01:
-        return "<1%"
-    return ">99%" if value > 0.99 else f"{value:.0%}"
-
-
 def trained(plan: Plan) -> str:
     """How much is trained, and the size of what is saved."""
     total, share = format_count(plan.total_params), plan.trainable_params / max(plan.total_params, 1)
@@ -263,31 +255,6 @@ def as_sentence(note: str) -> str:
     return note[:1].upper() + note[1:] if first.isalpha() else note
 
 
-def short(value: float, digits: int = 3) -> str:
-    """A large figure where room is narrow: so many digits, and k, M, B or T."""
-    size, unit = next(((size, unit) for unit, size in COUNTS.items() if value >= size), (1, ""))
-    scaled = value / size
-    return f"{scaled:,.0f}{unit}" if scaled >= 10 ** (digits - 1) else f"{scaled:.{digits}g}{unit}"
-
-
-def short_gib(num_bytes: int) -> str:
-    """Bytes for a card of figures, which cuts off on a phone what is longer than "123.4 GiB"; a sentence has it all."""
-    value = gib(num_bytes)
-    return format_gib(num_bytes) if value < 1000 else f"{short(value, 2)} GiB"
-
-
-def none_or(value: int | None, unit: str = "") -> str:
-    """A count with its unit, or that there is none."""
-    return "None fits" if value is None else f"{value:,}{unit}"
-
-
-def on_disk(num_bytes: int) -> str:
-    """The size of a file, as file systems and the Hub write it."""
-    if num_bytes >= GB:
-        return f"{num_bytes / TB:,.3g} TB" if num_bytes >= TB else f"{num_bytes / GB:,.3g} GB"
-    return f"{num_bytes / 10**6:,.3g} MB"
-
-
 def derivation(term: Term | ServingTerm) -> str:
     """A term's formula, the values put in, and the result."""
     lines = [f"{term.name} = {term.formula}"]
@@ -306,11 +273,6 @@ def put_in(term: Term | ServingTerm) -> str:
         return match.group() if given is None else number(given)
 
     return re.sub(r"[A-Za-z_]\w*", value, term.formula)
-
-
-def number(value: float | str) -> str:
-    """A value as people write it."""
-    return f"{value:,}" if isinstance(value, (int, float)) else value
 
 
 def lifetime(term: Term) -> str:

@@ -9,7 +9,7 @@ from planner.answer import Plan
 from planner.catalog import find_gpu
 from planner.schema import parse_request
 from planner.units import GIB
-from ui import text
+from ui import figures, text
 
 PlanMaker = Callable[..., Plan]
 REQUEST = parse_request({"model": "org/some-model", "method": "lora", "gpu": "rtx-4080"})
@@ -61,7 +61,7 @@ def test_paged_states_are_not_held_against_the_card(make_plan: PlanMaker) -> Non
     ("value", "shown"), [(None, "unknown"), (0.0, "<1%"), (0.5, "50%"), (0.999, ">99%"), (1.0, ">99%")]
 )
 def test_probability_is_never_certain(value: float | None, shown: str) -> None:
-    assert text.probability(value) == shown
+    assert figures.probability(value) == shown
 
 
 def test_question_names_model_method_size_and_cards(plan: Plan) -> None:
@@ -112,7 +112,7 @@ def test_alt_texts_tell_the_takeaway(plan: Plan) -> None:
     ("num_gib", "words"), [(0.05, "0.05 GiB"), (999.94, "999.9 GiB"), (1234.5, "1.2k GiB"), (52_394.9, "52k GiB")]
 )
 def test_a_card_of_figures_holds_large_sizes(num_gib: float, words: str) -> None:
-    assert text.short_gib(int(num_gib * GIB)) == words
+    assert figures.short_gib(int(num_gib * GIB)) == words
 
 
 @pytest.mark.parametrize(
@@ -120,11 +120,11 @@ def test_a_card_of_figures_holds_large_sizes(num_gib: float, words: str) -> None
     [(7, "7"), (999.6, "1,000"), (1_234, "1.23k"), (999_999, "1,000k"), (49_759_000, "49.8M")],
 )
 def test_large_figures_are_three_digits(value: float, words: str) -> None:
-    assert text.short(value) == words
+    assert figures.short(value) == words
 
 
 def test_files_are_counted_up_to_terabytes() -> None:
-    assert [text.on_disk(size * 10**6) for size in (168, 5_600, 1_342_000)] == ["168 MB", "5.6 GB", "1.34 TB"]
+    assert [figures.on_disk(size * 10**6) for size in (168, 5_600, 1_342_000)] == ["168 MB", "5.6 GB", "1.34 TB"]
 
 
 def test_an_own_card_has_no_box() -> None:
