@@ -44,7 +44,7 @@ def main() -> None:
         cold = _timed(lambda axes=axes: _plans(axes))
         print(f"{num_rows:>9,} plans: {_said(_least(lambda axes=axes: _plans(axes)), num_rows)}; first {cold[0]:.2f} s")
         print(f"{num_rows:>9,} rows:  {_said(_least(lambda axes=axes: _rows(axes)), num_rows)}")
-    for ending in ("parquet", "csv"):
+    for ending in ("parquet", "csv", "xlsx"):
         print(f"{num_rows:>9,} rows as {ending}: {_said(_least(lambda end=ending: _file(axes, end)), num_rows)}")
     print(f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB resident")
 
