@@ -10,7 +10,7 @@ from planner.catalog import find_gpu, find_model
 from planner.catalog.measurements import framework_of
 from planner.catalog.rows.measurement import MeasurementRow
 from planner.errors import RequestError, UnknownGpuError
-from planner.schema import STACKS, PlanRequest, parse_request
+from planner.schema import LORA_METHODS, PROMPT_METHODS, STACKS, PlanRequest, parse_request
 
 #: Kinds of optimizer and of its states, as a request spells them; states follow the parameters' dtype.
 _OPTIMIZERS = {
@@ -43,7 +43,6 @@ _ATTENTION_MODULES = {
     "attn-qv": ["q_proj", "v_proj"],
     "attn": ["q_proj", "k_proj", "v_proj", "o_proj"],
 }
-_WITH_RANK = ("lora", "qlora", "dora", "adalora")
 _WORD = re.compile(r"[A-Za-z_0-9.]+")
 
 
@@ -107,8 +106,15 @@ def _gpu(name: str) -> dict[str, str]:
         return {}
 
 
+def virtual_tokens(method: str, number: int | None) -> dict[str, Any]:
+    """The section `prompt` of a method that trains one: the tables have its virtual tokens in the rank's column."""
+    return {"prompt": {"num_virtual_tokens": number}} if method in PROMPT_METHODS and number is not None else {}
+
+
 def _adapters(row: MeasurementRow) -> dict[str, Any]:
-    if row.method not in _WITH_RANK:
+    if row.method in PROMPT_METHODS:
+        return virtual_tokens(row.method, row.lora_r)
+    if row.method not in LORA_METHODS:
         return {}
     listed, _, saved = row.lora_targets.partition("+")
     targets = target_modules(listed.strip())

@@ -9,8 +9,8 @@ from typing import Any, get_args
 from planner.catalog import find_model
 from planner.catalog.rows.speed import SpeedRow
 from planner.errors import RequestError
-from planner.evidence.request import target_modules
-from planner.schema import Method, PlanRequest, parse_request
+from planner.evidence.request import target_modules, virtual_tokens
+from planner.schema import LORA_METHODS, Method, PlanRequest, parse_request
 
 _STRATEGIES = {
     "none": "none",
@@ -67,8 +67,8 @@ def speed_request_of(row: SpeedRow, name_stack: bool = False) -> PlanRequest:
 
 
 def _adapters(row: SpeedRow) -> dict[str, Any]:
-    if row.method not in ("lora", "qlora") or row.lora_r is None:
-        return {}
+    if row.method not in LORA_METHODS or row.lora_r is None:
+        return virtual_tokens(row.method, row.lora_r)
     targets = target_modules(row.lora_targets)
     return {"lora": {"r": row.lora_r, **({"target_modules": targets} if targets else {})}}
 

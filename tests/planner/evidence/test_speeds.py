@@ -146,3 +146,12 @@ def test_a_refit_stays_in_bounds_and_leaves_what_is_not_fitted(cases: list[Case]
     stated = [run for run in found.runs if run.asked == "stated"]
     assert len(stated) == found.summary.runs == len(cases)
     assert {run.id for run in found.runs if run.asked == "open"} == {"fmsacc-s178", "qwen-s003"}
+
+
+def test_a_prompt_is_as_long_and_an_adapter_as_wide_as_its_source_says() -> None:
+    speeds = {row.id: row for row in list_speeds()}
+    assert speed_request_of(speeds["peftspd-s046"]).virtual_tokens == 200
+    adalora = speed_request_of(speeds["peftspd-s064"]).lora_settings
+    assert adalora is not None and (adalora.r, adalora.target_modules) == (8, ("q_proj", "v_proj"))
+    runs = {row.id: row for row in list_measurements()}
+    assert request_of(runs["peftcmp-m181"]).virtual_tokens == 200
