@@ -6,6 +6,7 @@ The literals 1024**3 and 10**9 appear here and nowhere else.
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
+MB = 10**6
 GB = 10**9
 TB = 10**12
 

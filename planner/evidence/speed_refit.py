@@ -12,6 +12,7 @@ from planner.catalog.rows.throughput import ConstantRow, SpeedBandRow, SpeedFitR
 from planner.evidence.fit import ANY, Fit, fit
 from planner.evidence.speed_fit import Case, LeftOut, cases_of, fit_constants, leave_each_source_out
 from planner.evidence.summary import ninetieth
+from planner.schema import LORA_METHODS
 from planner.throughput.constants import Constants
 
 _DIGITS = 4
@@ -58,7 +59,7 @@ def _rounded(row: ConstantRow, value: float, today: date) -> ConstantRow:
 
 def left_open(cases: Sequence[Case]) -> list[Case]:
     """The runs with adapters whose source states them, asked without: a request's defaults stand in their place."""
-    stated = [case.row for case in cases if case.row.lora_r is not None]
+    stated = [case.row for case in cases if case.row.method in LORA_METHODS and case.row.lora_r is not None]
     return cases_of(row.model_copy(update={"lora_r": None, "lora_targets": ""}) for row in stated)
 
 

@@ -25,6 +25,7 @@ class Constants:
     traffic_share: float
     plain_traffic_share: float
     fused_traffic_share: float
+    cache_share: float
     dequantize_share: float
     unpack_share: float
     half_side: float

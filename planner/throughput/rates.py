@@ -8,7 +8,7 @@ from planner.catalog.rows.gpu import GpuRow
 from planner.errors import PlannerError
 from planner.memory.dims import Number
 from planner.throughput.constants import Constants
-from planner.units import GB
+from planner.units import GB, MB
 
 _TERA = 1000 * GB
 
@@ -17,7 +17,7 @@ _TERA = 1000 * GB
 class Rates:
     """Of one device, a second: operations of matrix products and of attention by dtype, bytes of memory and links.
 
-    peak_flops: the dense 16-bit rate, the denominator of MFU. Links are one way.
+    peak_flops: the dense 16-bit rate, the denominator of MFU. Links are one way. cache_bytes: of L2, 0 where not known.
     """
 
     bfloat16_flops: Number
@@ -31,6 +31,7 @@ class Rates:
     peer_bytes: Number
     host_bytes: Number
     network_bytes: Number
+    cache_bytes: Number
 
     @property
     def int8_flops(self) -> Number:
@@ -81,6 +82,7 @@ def _rates(gpu: GpuRow, c: Constants) -> Rates:
         peer_bytes=peer * GB,
         host_bytes=(gpu.host_gb_s or peer) * GB,
         network_bytes=(gpu.network_gb_s or c.network_gb_s) * GB,
+        cache_bytes=(gpu.l2_cache_mb or 0) * float(MB),
     )
 
 

@@ -5,6 +5,7 @@ Everything is arithmetic on numbers or arrays: batch and length may be arrays, a
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from planner.memory.dims import Number, larger
 from planner.memory.model_parallel import device_length
@@ -132,8 +133,19 @@ def _parts(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
     ]
 
 
-#: What kernels ask of a card: bytes over the share of bandwidth that they reach, and operations by their rate.
-Demand = tuple[Number, dict[str, Number]]
+#: Kinds whose kernels read what the one before has just written.
+_IN_TURN = ("elementwise", "norm", "softmax")
+
+
+class Demand(NamedTuple):
+    """What kernels ask of a card: bytes over the share of bandwidth that they reach, and operations by their rate.
+
+    in_turn: of the bytes, those of kernels that may find what they read in the cache.
+    """
+
+    bytes: Number
+    in_turn: Number
+    operations: dict[str, Number]
 
 
 def _kernels(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
@@ -141,9 +153,20 @@ def _kernels(asked: Asked, rates: Rates, c: Constants) -> list[Part]:
     demands = {_NAMES[kind]: _demand(asked, kind, c) for kind in asked.load.kinds}
     if not isinstance(rates.memory_bytes, float):
         demands = {"kernels": _together(demands.values())}
-    times = asked.request.gradient_accumulation_steps
+    times, cached = asked.request.gradient_accumulation_steps, _cached_share(asked.load, rates, c)
     formula = "operations / rate + bytes / bandwidth"
-    return [Part(name, times * _seconds(demand, rates), formula, _ROOFLINE) for name, demand in demands.items()]
+    return [Part(name, times * _seconds(demand, cached, rates), formula, _ROOFLINE) for name, demand in demands.items()]
+
+
+def _cached_share(load: Load, rates: Rates, c: Constants) -> Number:
+    """Of the traffic of kernels that follow each other, what the cache holds: all that stays where a kernel's fits.
+
+    cache / (cache + bytes of a call), smooth as kernels of all sizes are taken together; times what of it can stay.
+    """
+    kinds = [load.kinds[kind] for kind in _IN_TURN if kind in load.kinds]
+    calls = sum(kind.calls for kind in kinds)
+    touched = sum(kind.bytes for kind in kinds) / (calls + (calls == 0))
+    return c.cache_share * rates.cache_bytes / (rates.cache_bytes + touched + 1)
 
 
 def _demand(asked: Asked, kind: str, c: Constants) -> Demand:
@@ -155,22 +178,23 @@ def _demand(asked: Asked, kind: str, c: Constants) -> Demand:
             operations[f"attention_{dtype}_flops"] = started / (c.triton_attention_share if triton else 1)
         else:
             operations[f"{dtype}_flops"] = started
-    return one.bytes / _bytes_share(asked, kind, c), operations
+    moved = one.bytes / _bytes_share(asked, kind, c)
+    return Demand(0, moved, operations) if kind in _IN_TURN else Demand(moved, 0, operations)
 
 
 def _together(demands: Iterable[Demand]) -> Demand:
     num_bytes: Number = 0
+    in_turn: Number = 0
     operations: dict[str, Number] = {}
-    for own_bytes, own in demands:
-        num_bytes = num_bytes + own_bytes
-        operations |= {name: operations.get(name, 0) + number for name, number in own.items()}
-    return num_bytes, operations
+    for own in demands:
+        num_bytes, in_turn = num_bytes + own.bytes, in_turn + own.in_turn
+        operations |= {name: operations.get(name, 0) + number for name, number in own.operations.items()}
+    return Demand(num_bytes, in_turn, operations)
 
 
-def _seconds(demand: Demand, rates: Rates) -> Number:
-    num_bytes, operations = demand
-    seconds: Number = num_bytes / rates.memory_bytes
-    for name, number in operations.items():
+def _seconds(demand: Demand, cached: Number, rates: Rates) -> Number:
+    seconds: Number = (demand.bytes + demand.in_turn * (1 - cached)) / rates.memory_bytes
+    for name, number in demand.operations.items():
         seconds = seconds + number / getattr(rates, name)
     return seconds
 
@@ -180,7 +204,7 @@ def _bytes_share(asked: Asked, kind: str, c: Constants) -> float:
     quantization = asked.request.quantization_settings
     if kind == "dequantize" and quantization is not None:
         return c.dequantize_share if quantization.kind.startswith("bnb") else c.unpack_share
-    return c.stream_share / _traffic_share(asked, c) if kind in ("elementwise", "norm", "softmax") else c.stream_share
+    return c.stream_share / _traffic_share(asked, c) if kind in _IN_TURN else c.stream_share
 
 
 def _traffic_share(asked: Asked, c: Constants) -> float:

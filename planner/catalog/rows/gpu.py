@@ -27,6 +27,8 @@ class GpuRow(Row):
     usable_mib: PositiveInt = Field(description="what the framework can allocate in all, before its own context")
     usable_source: Text = Field(description='starts with "seen" or "derived"')
     mem_bandwidth_gb_s: PositiveFloat | None = None
+    l2_cache_mb: PositiveFloat | None = Field(None, description="cache between the cores and memory, MB")
+    l2_cache_source: str = ""
     bf16_dense_tflops: PositiveFloat | None = Field(None, description="vendor's dense figure")
     bf16_fp32acc_tflops: PositiveFloat | None = Field(None, description="dense with fp32 accumulation, as torch runs")
     fp16_dense_tflops: PositiveFloat | None = None

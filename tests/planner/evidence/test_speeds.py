@@ -6,10 +6,11 @@ from datetime import date
 
 import pytest
 
-from planner.catalog.measurements import list_speeds
+from planner.catalog.measurements import list_runs, list_speeds
 from planner.catalog.rows.speed import SpeedRow
 from planner.catalog.throughput import list_constants, list_speed_bands, list_speed_runs, speed_fit
 from planner.errors import RequestError
+from planner.evidence.request import request_of
 from planner.evidence.speed_fit import CAP, Case, cases_of, fit_constants, loss
 from planner.evidence.speed_refit import refit_speeds
 from planner.evidence.speed_request import speed_request_of
@@ -153,5 +154,5 @@ def test_a_prompt_is_as_long_and_an_adapter_as_wide_as_its_source_says() -> None
     assert speed_request_of(speeds["peftspd-s046"]).virtual_tokens == 200
     adalora = speed_request_of(speeds["peftspd-s064"]).lora_settings
     assert adalora is not None and (adalora.r, adalora.target_modules) == (8, ("q_proj", "v_proj"))
-    runs = {row.id: row for row in list_measurements()}
+    runs = {row.id: row for row in list_runs()}
     assert request_of(runs["peftcmp-m181"]).virtual_tokens == 200

@@ -1,5 +1,7 @@
 """A step's time: its parts, what makes it longer, arrays against single answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from planner.throughput.compiled import step_load
 from planner.throughput.constants import constants
 from planner.throughput.rates import rates_of, stacked
 from planner.throughput.step_time import ask, step_time
-from planner.throughput.timed import step_time_of
+from planner.throughput.timed import asked_of, step_time_of
 from tests.planner.throughput.asks import asked
 
 A100 = find_gpu("a100-80gb-sxm")
@@ -149,3 +151,19 @@ def test_a_stack_with_kernels_of_its_own_moves_fewer_bytes() -> None:
     plain, fused = (timed(**adapted, stack=stack) for stack in ("transformers@4.45.2", "fms-acceleration@0.4"))
     ratio = part(fused, "elementwise operations") / part(plain, "elementwise operations")
     assert ratio == pytest.approx(C.fused_traffic_share / C.plain_traffic_share, rel=0.01)
+
+
+def test_small_kernels_find_in_the_cache_what_the_one_before_wrote() -> None:
+    """Their traffic shrinks by cache / (cache + bytes of a call), times the share of it that can stay at all."""
+    with_cache = rates_of(find_gpu("l40s"), C)
+    without = replace(with_cache, cache_bytes=0.0)
+    shares = []
+    for length in (64, 65_536):
+        put = asked_of(asked(max_length=length))
+        kinds = [put.load.kinds[kind] for kind in ("elementwise", "norm", "softmax") if kind in put.load.kinds]
+        touched = sum(kind.bytes for kind in kinds) / sum(kind.calls for kind in kinds)
+        expected = C.cache_share * 48e6 / (48e6 + touched)
+        small, plain = (part(step_time(put, rates), "elementwise operations") for rates in (with_cache, without))
+        assert small == pytest.approx(plain * (1 - expected), rel=1e-6)
+        shares.append(expected)
+    assert shares[0] > 0.9 * C.cache_share > 2 * shares[1]
