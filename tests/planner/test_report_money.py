@@ -114,7 +114,7 @@ def test_a_dataset_of_less_than_one_step_is_noted() -> None:
 
 
 def test_more_cards_than_a_machine_has_are_to_be_spread() -> None:
-    fields = {"gpu": "h100-sxm", "num_gpus": 12, "parallelism": {"strategy": "ddp"}}
+    fields = {"gpu": "h100-sxm", "num_gpus": 12, "num_nodes": 1, "parallelism": {"strategy": "ddp"}}
     plan = estimate(parse_request({"model": "llama-3.2-1b", "method": "lora"} | fields))
     assert any("12 x H100 SXM5 80 GB is known: say on how many machines" in note for note in plan.notes)
 

@@ -89,7 +89,7 @@ def test_every_claim_is_checked() -> None:
 
 def test_dequantization_takes_time_with_everything_else_equal() -> None:
     facts = check_claim("c21").facts
-    assert facts["low_alike"].value > 1 and facts["high_alike"].value < 1.6  # type: ignore[operator]
+    assert facts["low_alike"].value > 1 and facts["high_alike"].value < 1.8  # type: ignore[operator]
 
 
 def test_the_ratio_of_published_scores() -> None:
