@@ -25,7 +25,7 @@ def levels_figure(rows: Sequence[Levels]) -> Picture:
         "barmode": "group",
         "height": 320,
         "margin": {"l": 16, "r": 16, "t": 28, "b": 8},
-        "legend": {"orientation": "h", "y": 1.15, "x": 0},
+        "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0},
         "xaxis": {"fixedrange": True},
         "yaxis": {"ticksuffix": " MiB", "fixedrange": True, "rangemode": "tozero", "nticks": 6},
         "dragmode": False,

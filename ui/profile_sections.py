@@ -115,7 +115,7 @@ def outcome() -> None:
     for said in run.said:
         st.warning(text.as_sentence(said), icon=":material/history:")
     if run.error is not None:
-        st.error(run.error, icon=":material/report:")
+        st.error(profile_text.refusal(run.error), icon=":material/report:")
     elif run.record is not None and run.record["status"] != "done":
         st.warning(profile_text.ending(run.record), icon=":material/report:")
 
@@ -146,7 +146,11 @@ def _numbers() -> dict[str, Any]:
     number = st.column_config.NumberColumn
     sizes = {name: number(format="%.4f") for name in ("plan GiB", "trace GiB", "measured GiB")}
     ratios = {name: number(format="%.5f") for name in ("plan/measured", "trace/measured")}
-    return sizes | ratios | {"seconds a step": number(format="%.3f"), "model": st.column_config.Column(width="medium")}
+    names = {
+        "part": st.column_config.TextColumn(width="medium", pinned=True),
+        "model": st.column_config.Column(width="medium"),
+    }
+    return sizes | ratios | names | {"seconds a step": number(format="%.3f")}
 
 
 def record(found: Record) -> None:
@@ -170,7 +174,7 @@ def record(found: Record) -> None:
 def _metrics(found: Record) -> None:
     ratio = found["plan"]["peak_bytes"] / found["peak_bytes"]
     label = "Peak of tensors (measured)" if found["peak_is_peak"] else "With retries: no peak (measured)"
-    with st.grid(4, min_column_width=150):
+    with st.grid(4, min_column_width=185):
         st.metric(label, format_gib(found["peak_bytes"], 3), border=True, height="stretch")
         st.metric(
             "Peak of tensors (estimated)",

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from planner.answer import PHASE_NAMES
+from planner.report import CATEGORY_NAMES
 from planner.runs.history import Row
 from planner.side_by_side import Levels
 from planner.units import gib
 
-_NAMES: dict[str, str] = {str(phase): name for phase, name in PHASE_NAMES.items()}
+_NAMES = {str(name): said for name, said in (*PHASE_NAMES.items(), *CATEGORY_NAMES.items())}
 
 
 def history_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def levels_frame(rows: Sequence[Levels]) -> pd.DataFrame:
     """One figure a row at three levels, with the ratios to the measurement."""
     frame = pd.DataFrame(
         {
-            "": [level_name(row.name) for row in rows],
+            "part": [level_name(row.name) for row in rows],
             "plan GiB": [_gib(row.plan) for row in rows],
             "trace GiB": [_gib(row.trace) for row in rows],
             "measured GiB": [_gib(row.profile) for row in rows],

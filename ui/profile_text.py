@@ -5,6 +5,7 @@ from typing import Any
 
 from planner.child import Progress
 from planner.units import format_gib
+from ui.text import as_sentence
 
 #: Why a run that ended without an answer is no fault of the page, and what to do next.
 NEXT_STEPS: dict[str, str] = {
@@ -42,3 +43,8 @@ def times(record: Mapping[str, Any]) -> str:
         f"{record['step_seconds_spread']:.0%}{speed}; {versions}; seed "
         f"{record['settings']['seed']}."
     )
+
+
+def refusal(reason: str) -> str:
+    """Why a run was not started or gave nothing, with the page's inputs in the place of the command line's flags."""
+    return as_sentence(reason.replace("--num-layers N, or --force to start it all the same", "or fewer layers above"))

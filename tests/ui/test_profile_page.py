@@ -8,12 +8,14 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from planner import child
+from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.levels import TENSOR_CATEGORIES
+from planner.runs.guard import may_start
 from planner.runs.history import History
-from tests.planner.runs.samples import record, request
+from tests.planner.runs.samples import HOST, TINY, record, request
 from tests.stand_in import use_script
-from ui import profile_sections
+from ui import profile_sections, profile_text
 
 Open = Callable[[], AppTest]
 
@@ -91,7 +93,7 @@ def test_a_refused_request_is_one_line(open_profile: Open, script: Callable[[str
     app = button(open_profile(), "Start").click().run()
     wait()
     app.run()
-    assert [error.value for error in app.error] == ["no such thing here"]
+    assert [error.value for error in app.error] == ["No such thing here"]
     assert History().rows() == []
 
 
@@ -163,3 +165,11 @@ def test_another_visitor_s_run_is_shown(
     mine = until_it_says(open_page(**query).switch_page(f"ui/pages/{path}.py").run(), "run of another: step 2 of 3")
     assert button(mine, start).disabled
     assert any("One run at a time" in caption.value for caption in mine.caption)
+
+
+def test_a_run_that_is_too_large_is_refused_in_the_words_of_the_page() -> None:
+    wide = TINY | {"num_hidden_layers": 40, "hidden_size": 512, "intermediate_size": 2048}
+    with pytest.raises(PlannerError) as refused:
+        may_start(request(model=wide, method="full"), {**HOST, "free_bytes": 2**30}, None, force=False)
+    said = profile_text.refusal(refused.value.message)
+    assert said.startswith("This run needs about") and said.endswith("or fewer layers above")
