@@ -1,7 +1,10 @@
 """Derives data/allocator.csv: replays of random requests through the allocator's rules, and the sums fitted to them.
 
-python -m benchmarks.allocator replay FILE.jsonl SECONDS SEED   # adds replays to a file; several may run at once
+python -m benchmarks.allocator replay FILE.jsonl SECONDS SEED [WORD ...]   # adds replays to a file
 python -m benchmarks.allocator fit FILE.jsonl ... [--write]
+
+WORDs: only requests whose kind has all of these (flat, full, reentrant ...). --write: a kind that is kept from more
+replays stays as it is; after a change of the tapes that moves lifetimes, begin with no rows.
 """
 
 import json
@@ -19,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.catalog import list_models
-from planner.catalog.allocator import Kind, write_allocator_rows
-from planner.catalog.rows.allocator import ANY, AllocatorRow
+from planner.catalog.allocator import Kind, list_allocator_rows, write_allocator_rows
+from planner.catalog.rows.allocator import ANY, COEFFICIENTS, AllocatorRow
 from planner.errors import PlannerError
 from planner.estimate import compute_memory
 from planner.memory.allocator import CachingAllocator
@@ -38,12 +41,14 @@ USUAL += ("TinyLlama/TinyLlama-1.1B-Chat-v1.0", "llama-3.3-70b", "mistralai/Mixt
 USUAL += ("llama-2-13b", "EleutherAI/pythia-1.4b", "ibm/PowerLM-3b", "facebook/opt-1.3b", "Qwen/Qwen3-30B-A3B")
 STACKS = ("transformers", "transformers@4.45", "transformers@4.46", "trl@1.16", "torchtune@0.4", "litgpt@0.4")
 STACKS += ("fms-acceleration@0.4", "unsloth", "axolotl")
+#: Stacks whose FSDP has flat parameters.
+FLAT_STACKS = ("transformers@4.45", "transformers@4.46", "fms-acceleration@0.4", "fms-acceleration@0.5", "litgpt@0.4")
 #: What no card has: such requests are left out.
 MAX_PEAK_BYTES = 300 * 10**9
 #: A replay counts where it follows the plan: its peak of allocated bytes is the plan's.
 MAX_PEAK_ERROR = 0.05
 #: Replays that a loss needs for coefficients of its own.
-MIN_REPLAYS = 60
+MIN_REPLAYS = 30
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,23 @@ class Replayed:
     expandable: int
 
 
-def replays(seconds: float, seed: int) -> Iterable[Replayed]:
-    """Random requests, for so much processor time."""
+def replays(seconds: float, seed: int, words: Sequence[str] = ()) -> Iterable[Replayed]:
+    """Random requests of the kinds that have all these words, for so much processor time."""
     draw, start = random.Random(seed), process_time()
     names = [model.id for model in list_models()]
     while process_time() - start < seconds:
         fields = _drawn(draw, names)
         try:
-            found = replay_request(fields)
+            found = replay_request(fields) if set(words) <= set(_kind(fields)) else None
         except PlannerError:
             continue
         if found is not None:
             yield found
+
+
+def _kind(fields: dict[str, Any]) -> Kind:
+    stacked, prepared = prepare(parse_request(fields))
+    return kind_of(stacked.request, prepared.setup)
 
 
 def replay_request(fields: dict[str, Any]) -> Replayed | None:
@@ -84,10 +94,12 @@ def replay_request(fields: dict[str, Any]) -> Replayed | None:
     length = request.max_length + request.virtual_tokens
     step = prepared.step(request.per_device_train_batch_size, length, request.gradient_accumulation_steps > 1)
     kinds = [CachingAllocator(expandable=expandable) for expandable in (False, True)]
-    fixed, expandable = (replay(step, static, memory.setup, allocator, constant) for allocator in kinds)
+    kind = kind_of(request, memory.setup)
+    reentrant = "reentrant" in kind
+    fixed, expandable = (replay(step, static, memory.setup, allocator, constant, reentrant) for allocator in kinds)
     return Replayed(
         fields,
-        kind_of(request, memory.setup.loss),
+        kind,
         blocks_of(step, static, constant, request.gradient_accumulation_steps > 1),
         memory.peak.total,
         fixed.peak_allocated,
@@ -117,6 +129,9 @@ def _drawn(draw: random.Random, names: Sequence[str]) -> dict[str, Any]:
         targets = draw.choice(("all-linear", ["q_proj", "v_proj"]))
         rank, dropout = draw.choice((8, 16, 64)), draw.choice((0, 0.05))
         fields["lora"] = {"r": rank, "target_modules": targets, "lora_dropout": dropout}
+    if draw.random() < 0.4:
+        fields |= {"stack": draw.choice(FLAT_STACKS), "num_gpus": draw.choice((2, 4, 8))}
+        fields["parallelism"] = {"strategy": "fsdp"}
     return fields
 
 
@@ -125,7 +140,7 @@ def fit(found: Sequence[Replayed], segments: str) -> Iterable[AllocatorRow]:
     groups: dict[tuple[str, ...], list[Replayed]] = defaultdict(list)
     for one in found:
         groups[one.kind[1:]].append(one)
-        groups[(*one.kind[1:3], ANY)].append(one)
+        groups[(*one.kind[1:4], ANY)].append(one)
     for kind, group in sorted(groups.items()):
         if len(group) >= MIN_REPLAYS or kind[-1] == ANY:
             halves = [group[::2], group[1::2]]
@@ -136,10 +151,9 @@ def fit(found: Sequence[Replayed], segments: str) -> Iterable[AllocatorRow]:
 
 
 def _row(segments: str, kind: tuple[str, ...], coefficients: NDArray[np.float64], errors: list[float]) -> AllocatorRow:
-    names = ("head", "kept", "forward", "backward", "gradients", "temporaries", "most")
-    kinds = ("segments", "training", "checkpointing", "loss")
+    kinds = ("segments", "parameters", "training", "checkpointing", "loss")
     fields: dict[str, Any] = dict(zip(kinds, (segments, *kind), strict=True))
-    fields |= {name: round(float(value), 3) for name, value in zip(names, coefficients, strict=True)}
+    fields |= {name: round(float(value), 3) for name, value in zip(COEFFICIENTS, coefficients, strict=True)}
     middle, most = (round(float(np.quantile(errors, level)), 4) for level in (0.5, 0.9))
     fields |= {"replays": len(errors), "median_error": middle, "p90_error": most}
     return AllocatorRow(**fields, source=SOURCE, as_of=date.today())
@@ -148,9 +162,9 @@ def _row(segments: str, kind: tuple[str, ...], coefficients: NDArray[np.float64]
 def _coefficients(group: Sequence[Replayed], segments: str) -> NDArray[np.float64]:
     """Least squares of the relative error, no coefficient below zero."""
     reserved = np.array([getattr(one, segments) for one in group], float)
-    always = np.array([one.blocks.always for one in group], float)
-    parts = np.array([one.blocks.parts for one in group], float) / reserved[:, None]
-    return _non_negative(parts, 1 - always / reserved)
+    peaks = np.array([one.peak for one in group], float)
+    parts = np.array([one.blocks.parts(one.peak) for one in group], float) / reserved[:, None]
+    return _non_negative(parts, 1 - peaks / reserved)
 
 
 def _non_negative(parts: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -165,7 +179,7 @@ def _non_negative(parts: NDArray[np.float64], wanted: NDArray[np.float64]) -> ND
 
 def _errors(group: Sequence[Replayed], coefficients: NDArray[np.float64], segments: str) -> Iterable[float]:
     for one in group:
-        closed = max(one.blocks.always + float(np.dot(coefficients, one.blocks.parts)), one.peak)
+        closed = one.peak + float(np.dot(coefficients, one.blocks.parts(one.peak)))
         yield closed / getattr(one, segments) - 1
 
 
@@ -175,13 +189,23 @@ def _read(paths: Iterable[str]) -> list[Replayed]:
     return [one for one in found if abs(one.peak_allocated / one.peak - 1) < MAX_PEAK_ERROR]
 
 
+def _from_most(rows: Iterable[AllocatorRow]) -> list[AllocatorRow]:
+    """Of each kind, the row from the most replays; the last of equals."""
+    best: dict[Kind, AllocatorRow] = {}
+    for row in rows:
+        kind = (row.segments, row.parameters, row.training, row.checkpointing, row.loss)
+        if kind not in best or row.replays >= best[kind].replays:
+            best[kind] = row
+    return [best[kind] for kind in sorted(best)]
+
+
 def main(arguments: list[str]) -> None:
     """See the module."""
     what, path, *rest = arguments
     if what == "replay":
-        seconds, seed = rest
+        seconds, seed, *words = rest
         with Path(path).open("a", encoding="utf-8") as handle:
-            for one in replays(float(seconds), int(seed)):
+            for one in replays(float(seconds), int(seed), words):
                 handle.write(json.dumps(asdict(one)) + "\n")
         return
     found = _read([path, *(name for name in rest if name != "--write")])
@@ -189,7 +213,7 @@ def main(arguments: list[str]) -> None:
     for row in rows:
         print(*(f"{value}" for value in row.model_dump(exclude={"source", "as_of"}).values()))
     if "--write" in rest:
-        write_allocator_rows(rows)
+        write_allocator_rows(_from_most([*list_allocator_rows(), *rows]))
 
 
 if __name__ == "__main__":

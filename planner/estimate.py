@@ -132,7 +132,7 @@ def compute_memory(request: PlanRequest) -> Memory:
     static = run.static
     certainty = certainty_of(request, prepared, static)
     band = band_for(request, certainty)
-    cached = cached_bytes(run.blocks, kind_of(request, setup.loss))
+    cached = cached_bytes(run.blocks, kind_of(request, setup), run.peak.total)
     on_device = device_bytes(run.peak.total, cached, request, band, gpu.usable_bytes if gpu is not None else None)
     return Memory(
         request,

@@ -116,14 +116,14 @@ def _peaks(request: PlanRequest, prepared: Prepared, batches: Int64, lengths: In
     padded = request.padding == "padded"
     ids = batch_bytes(request.device, architecture.model_type, padded, batches, own)
     peaks, cached, paged, offloaded = (np.full(batches.shape, start, np.int64) for start in (-1, 0, 0, 0))
-    kind, accumulating = kind_of(request, prepared.setup.loss), request.gradient_accumulation_steps > 1
+    kind, accumulating = kind_of(request, prepared.setup), request.gradient_accumulation_steps > 1
     for cells in alike(architecture, batches, lengths):
         step = prepared.step(batches[cells], lengths[cells], accumulating)
         for stage, static in prepared.stages:
             own_step = staged(step, stage, request)
             found = _highest(request, static, own_step) + ids[cells]
             higher = found > peaks[cells]
-            held = cached_bytes(blocks_of(own_step, static, ids[cells], accumulating), kind)
+            held = cached_bytes(blocks_of(own_step, static, ids[cells], accumulating), kind, found)
             cached[cells] = np.where(higher, held, cached[cells])
             paged[cells] = np.where(higher, static.states.paged, paged[cells])
             offloaded[cells] = np.where(higher, own_step.on_host, offloaded[cells])

@@ -5,7 +5,7 @@ from math import exp
 from statistics import median
 
 from planner.catalog.rows.band import BandFitRow, BandRow
-from planner.evidence.fit import Fit, HeldOut, coverage
+from planner.evidence.fit import Fit, HeldOut, Widening, coverage
 from planner.evidence.refit import Asked
 from planner.report import Column, Report, Table, Text
 from planner.report_evidence import band_text, percent
@@ -48,7 +48,7 @@ def source_table(fitted: Fit, title: str) -> Table:
     return Table(title, _SOURCE_COLUMNS, tuple(rows))
 
 
-def _source(source: str, runs: Sequence[HeldOut], widening: float) -> tuple[str, ...]:
+def _source(source: str, runs: Sequence[HeldOut], widening: Widening) -> tuple[str, ...]:
     width = median(one.width(widening) for one in runs)
     return source, str(len(runs)), percent(coverage(runs, widening)), percent(width)
 

@@ -9,14 +9,14 @@ from planner.errors import CatalogError
 
 _TABLE = "allocator.csv"
 
-#: segments, training, checkpointing, loss: as in AllocatorRow.
-Kind = tuple[str, str, str, str]
+#: segments, parameters, training, checkpointing, loss: as in AllocatorRow.
+Kind = tuple[str, str, str, str, str]
 
 
 @cache
 def find_coefficients(kind: Kind) -> tuple[float, ...]:
     """The coefficients of a kind of step; where its loss has none of its own, of all losses."""
-    for wanted in (kind, (*kind[:3], ANY)):
+    for wanted in (kind, (*kind[:4], ANY)):
         if wanted in _kinds():
             return read_table(_TABLE).validated(_kinds()[wanted], AllocatorRow).coefficients
     raise CatalogError(f"data/{_TABLE}: no coefficients of {', '.join(kind)}: install the product again")
@@ -35,4 +35,4 @@ def write_allocator_rows(rows: Sequence[AllocatorRow]) -> None:
 
 @cache
 def _kinds() -> dict[tuple[str, ...], int]:
-    return {tuple(row[:4]): number for number, row in enumerate(read_table(_TABLE).rows)}
+    return {tuple(row[:5]): number for number, row in enumerate(read_table(_TABLE).rows)}

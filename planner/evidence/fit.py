@@ -2,8 +2,11 @@
 
 A kind's distribution is a mixture: its own runs weigh n / (n + SHRINKAGE), the next wider kind's distribution the
 rest. Within a kind a source's runs together weigh as the square root of their number, since they share their mistakes.
-All quantiles are then widened by one factor, the least under which 90% of the runs lie in the band of a fit that has
-not seen their source (leave-one-source-out; the factor is 1 where that already holds).
+The band is about device bytes, so where the stack is named quantiles are those of what allocator or driver showed;
+figures of tensor bytes, which lie much nearer, are held against the band as all others are. Where none is named the
+stack is what is unknown, and all figures tell of it. Each side is then widened by the least factor under which half of
+what the band does not claim lies beyond it where the fit has not seen the run's source (leave-one-source-out; 1 where
+that already holds).
 """
 
 import math
@@ -25,6 +28,8 @@ ANY = "any"
 Kind = tuple[str, str, str]
 Weighted = list[tuple[float, float]]
 Quantiles = tuple[float, ...]
+#: Factors on what lies below the prediction, and above it.
+Widening = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Fit:
     """All bands of one device, and what they cover where the source was left out."""
 
     bands: tuple[FittedBand, ...]
-    widening: float
+    widening: Widening
     held_out: tuple["HeldOut", ...]
 
     @property
@@ -64,18 +69,21 @@ class HeldOut:
     run: BandRunRow
     quantiles: Quantiles
 
-    def inside(self, widening: float) -> bool:
+    def inside(self, widening: Widening) -> bool:
         """Whether the run lies in the widened band."""
-        return self.quantiles[0] * widening <= self.run.log_ratio <= self.quantiles[-1] * widening
+        low, *_, high = widened(self.quantiles, widening)
+        return low <= self.run.log_ratio <= high
 
-    def width(self, widening: float) -> float:
+    def width(self, widening: Widening) -> float:
         """(high - low) / predicted of the widened band."""
-        return math.exp(self.quantiles[-1] * widening) - math.exp(self.quantiles[0] * widening)
+        low, *_, high = widened(self.quantiles, widening)
+        return math.exp(high) - math.exp(low)
 
     @property
-    def widening_needed(self) -> float:
-        """The least factor under which the run lies in the band."""
-        return self.run.log_ratio / (self.quantiles[0] if self.run.log_ratio < 0 else self.quantiles[-1])
+    def widening_needed(self) -> Widening:
+        """The least factors under which the run lies in the band."""
+        ratio = self.run.log_ratio
+        return max(ratio / self.quantiles[0], 0.0), max(ratio / self.quantiles[-1], 0.0)
 
 
 def fit(runs: Sequence[BandRunRow]) -> Fit:
@@ -83,13 +91,19 @@ def fit(runs: Sequence[BandRunRow]) -> Fit:
 
     What is counted on a CPU is not widened.
     """
-    held_out = tuple(_leave_each_source_out(runs)) if runs[0].device == "cuda" else ()
+    on_cpu, named = runs[0].device == "cpu", runs[0].stack != UNNAMED
+    shown = [run for run in runs if run.level == "device"] if named and not on_cpu else runs
+    held_out = () if on_cpu else tuple(_leave_each_source_out(runs, shown))
     widening = _widening(held_out)
-    bands = tuple(_band(runs, kind, widening) for kind in _kinds(runs))
-    return Fit(bands, widening, held_out)
+    return Fit(tuple(_band(shown, kind, widening) for kind in _kinds(shown)), widening, held_out)
 
 
-def coverage(held_out: Iterable[HeldOut], widening: float) -> float | None:
+def widened(quantiles: Quantiles, widening: Widening) -> Quantiles:
+    """Each quantile times its side's factor."""
+    return tuple(value * widening[value > 0] for value in quantiles)
+
+
+def coverage(held_out: Iterable[HeldOut], widening: Widening) -> float | None:
     """Share of the runs inside their band; None of no runs."""
     inside = [one.inside(widening) for one in held_out]
     return sum(inside) / len(inside) if inside else None
@@ -147,10 +161,10 @@ def _quantile(ordered: Weighted, level: float) -> float:
     return ordered[-1][0]
 
 
-def _leave_each_source_out(runs: Sequence[BandRunRow]) -> Iterable[HeldOut]:
-    """Each run beside the fit of the other sources; left out is a run whose kind only its own source has."""
+def _leave_each_source_out(runs: Sequence[BandRunRow], shown: Sequence[BandRunRow]) -> Iterable[HeldOut]:
+    """Each run beside the fit to what other sources showed; left out is a run whose kind only its own source has."""
     for source in sorted({run.source for run in runs}):
-        rest = [run for run in runs if run.source != source]
+        rest = [run for run in shown if run.source != source]
         if not rest:
             continue
         known: dict[Kind, Quantiles] = {}
@@ -163,12 +177,18 @@ def _leave_each_source_out(runs: Sequence[BandRunRow]) -> Iterable[HeldOut]:
             yield HeldOut(run, known[chain[-1]])
 
 
-def _widening(held_out: Sequence[HeldOut]) -> float:
-    """The least factor, 1 or more, under which the share that the band claims lies inside."""
-    needed = sorted(one.widening_needed for one in held_out)
-    if not needed:
-        return 1.0
-    return max(1.0, math.ceil(1000 * needed[math.ceil(COVERAGE * len(needed)) - 1]) / 1000)
+def _widening(held_out: Sequence[HeldOut]) -> Widening:
+    """The least factors, 1 or more, under which half of what the band does not claim lies beyond each side."""
+    if not held_out:
+        return 1.0, 1.0
+    low, high = (_least(one.widening_needed[side] for one in held_out) for side in (0, 1))
+    return low, high
+
+
+def _least(needed: Iterable[float]) -> float:
+    ordered = sorted(needed)
+    claimed = ordered[math.ceil((1 + COVERAGE) / 2 * len(ordered)) - 1]
+    return max(1.0, math.ceil(1000 * claimed) / 1000)
 
 
 def _kinds(runs: Sequence[BandRunRow]) -> list[Kind]:
@@ -176,11 +196,10 @@ def _kinds(runs: Sequence[BandRunRow]) -> list[Kind]:
     return sorted(found, key=lambda kind: (-kind.count(ANY), kind))
 
 
-def _band(runs: Sequence[BandRunRow], kind: Kind, widening: float) -> FittedBand:
+def _band(runs: Sequence[BandRunRow], kind: Kind, widening: Widening) -> FittedBand:
     own = [run for run in runs if kind in kinds_of(run)]
     fitted = _around_prediction(kind_quantiles(runs, _chain(own[0], kind)), own[0].device)
-    quantiles = tuple(value * widening for value in fitted)
-    return FittedBand(kind, quantiles, len(own), len({run.source for run in own}))
+    return FittedBand(kind, widened(fitted, widening), len(own), len({run.source for run in own}))
 
 
 def _chain(run: BandRunRow, kind: Kind) -> tuple[Kind, ...]:

@@ -76,7 +76,8 @@ def _summary(asked: Asked, fitted: Fit, runs: Sequence[BandRunRow], today: date)
             "tool_version": __version__,
             "runs": len(runs),
             "sources": len({run.source for run in runs}),
-            "widening": fitted.widening,
+            "widening_low": fitted.widening[0],
+            "widening_high": fitted.widening[1],
         }
         | {name: None if value is None else round(value, 4) for name, value in figures.items()}
     )

@@ -1,7 +1,8 @@
 """torch's CUDA caching allocator by its own rules: what it reserves for a sequence of births and ends of tensors.
 
 Source: torch 2.13 c10/cuda/CUDACachingAllocator.cpp, DeviceCachingAllocator (malloc, free, get_free_block, alloc_block,
-split, merge); c10/core/CachingDeviceAllocator.h for the sizes. One stream; what other streams hold is not followed.
+split, merge); c10/core/CachingDeviceAllocator.h for the sizes. Every stream has pools of its own; a block that another
+stream has used (record_stream) waits after its end until that stream is through with it: `retire`, then `reuse`.
 """
 
 from bisect import bisect_left, insort
@@ -50,9 +51,13 @@ class Block:
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """Small blocks, or large ones: the free ones by size, and what a block must leave to be split."""
+    """Small blocks of a stream, or large ones: the free ones by size.
+
+    splits_above: what a block must leave to be split; page: by what an expandable segment grows.
+    """
 
     splits_above: int
+    page: int
     order: list[tuple[int, int]] = field(default_factory=list)
     blocks: dict[int, Block] = field(default_factory=dict)
 
@@ -79,17 +84,16 @@ class CachingAllocator:
     """
 
     def __init__(self, limit: int | None = None, expandable: bool = False):
-        self.small = Pool(splits_above=MIN_BLOCK_BYTES - 1)
-        self.large = Pool(splits_above=SMALL_BYTES)
+        self._pools: dict[tuple[str, bool], Pool] = {}
         self.limit, self.expandable = limit, expandable
         self.allocated = self.reserved = self.peak_allocated = self.peak_reserved = 0
         self._ends: dict[int, Block] = {}
         self._number = 0
 
-    def malloc(self, num_bytes: int) -> Block:
-        """A block for a tensor: the best fitting cached one, or the start of a new segment."""
+    def malloc(self, num_bytes: int, stream: str = "compute") -> Block:
+        """A block for a tensor: the best fitting cached one of its stream, or the start of a new segment."""
         size = rounded(num_bytes)
-        pool = self.small if size <= SMALL_BYTES else self.large
+        pool = self._pool(stream, size <= SMALL_BYTES)
         block = pool.best_fit(size)
         if block is not None:
             pool.remove(block)
@@ -102,8 +106,16 @@ class CachingAllocator:
         return block
 
     def free(self, block: Block) -> None:
-        """Give a block back to the cache, joined with its free neighbours."""
+        """Give a block back to the cache."""
+        self.retire(block)
+        self.reuse(block)
+
+    def retire(self, block: Block) -> None:
+        """A tensor's end: its bytes count no more as allocated."""
         self.allocated -= block.size
+
+    def reuse(self, block: Block) -> None:
+        """Put the block of an ended tensor into the cache, joined with its free neighbours."""
         pool, before, after = block.pool, block.before, block.after
         if before is not None and before.free:
             pool.remove(before)
@@ -113,6 +125,15 @@ class CachingAllocator:
             block = self._join(block, after)
         pool.add(block, self._next())
 
+    def _pool(self, stream: str, small: bool) -> Pool:
+        found = self._pools.get((stream, small))
+        if found is None:
+            page, splits_above = (
+                (SMALL_SEGMENT_BYTES, MIN_BLOCK_BYTES - 1) if small else (LARGE_SEGMENT_BYTES, SMALL_BYTES)
+            )
+            found = self._pools[stream, small] = Pool(splits_above, page)
+        return found
+
     def _segment(self, pool: Pool, size: int) -> Block:
         total = segment_bytes(size)
         self._make_room(total)
@@ -121,10 +142,9 @@ class CachingAllocator:
 
     def _grow(self, pool: Pool, size: int) -> Block:
         """Map what the block needs beyond the free end of the pool's one segment."""
-        page = SMALL_SEGMENT_BYTES if pool is self.small else LARGE_SEGMENT_BYTES
         end = self._ends.get(id(pool))
         held = end.size if end is not None and end.free else 0
-        more = -(-(size - held) // page) * page
+        more = -(-(size - held) // pool.page) * pool.page
         self._make_room(more)
         self._reserve(more)
         if end is not None and end.free:
@@ -150,7 +170,7 @@ class CachingAllocator:
 
     def _release_cached(self) -> None:
         """Segments that are free as a whole go back to the driver (release_cached_blocks)."""
-        for pool in (self.small, self.large):
+        for pool in self._pools.values():
             for block in [b for b in pool.blocks.values() if b.before is None and b.after is None]:
                 pool.remove(block)
                 self.reserved -= block.size

@@ -6,7 +6,7 @@ from planner.answer import CATEGORIES, Category, Phase, PhaseBytes, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
 from planner.memory.live import ITEMSIZE
-from planner.memory.sharding import Buffer, buffers_at
+from planner.memory.sharding import Buffer, FlatUnits, buffers_at
 from planner.memory.spread import shares_of
 from planner.memory.states import StateBytes, gradient_bytes, state_bytes, step_workspace_bytes
 from planner.memory.step import Composition, Step
@@ -30,7 +30,7 @@ class Static:
     weights: one term a group of tensors alike. items: of the whole model; trained: the device's part of the states'.
     buffers: what sharding holds besides at some moments; host_bytes: what the host keeps for this device.
     accumulated: gradients while micro-batches add to them, which sharding can leave whole until the last.
-    reduced_apart: as in Shares.
+    reduced_apart, flat: as in Shares.
     """
 
     items: tuple[Item, ...]
@@ -41,6 +41,7 @@ class Static:
     gradients: int
     accumulated: int
     reduced_apart: bool
+    flat: FlatUnits | None
     states: StateBytes
     step_workspace: int
     trained: tuple[Item, ...]
@@ -68,6 +69,7 @@ def static_bytes(request: PlanRequest, architecture: Architecture, items: tuple[
         gradients=gradients,
         accumulated=shares.unreduced or gradients,
         reduced_apart=shares.reduced_apart,
+        flat=shares.flat,
         states=states,
         step_workspace=step_workspace_bytes(optimizer, shares.in_step, request.device),
         trained=shares.states,

@@ -2,8 +2,8 @@
 
 Blocks that were freed are kept for later ones of their size: what the loss leaves is cut up by the layers' backward,
 and the next step's logits need new segments. Replaying the tape's events through the allocator's own rules
-(allocator.py, replay.py) says how much that is; a plan has no time for it, so sums of the step's parts were fitted to
-such replays (data/allocator.csv, by benchmarks/allocator.py). No measured run is in that fit.
+(allocator.py, replay.py) says how much that is; a plan has no time for it, so what is held beyond the peak was fitted
+to such replays by the step's parts (data/allocator.csv, by benchmarks/allocator.py). No measured run is in that fit.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from planner.catalog.allocator import Kind, find_coefficients
 from planner.memory.dims import Number, larger
 from planner.memory.evaluated import Runs
+from planner.memory.inventory import Setup
 from planner.memory.moments import Static
-from planner.memory.sharding import RUNNING, STEP, buffers_at
+from planner.memory.sharding import RUNNING, STEP, buffers_at, share
+from planner.memory.sharding_fsdp import FLAT
 from planner.memory.step import Step
+from planner.parallelism import FULLY_SHARDED
 from planner.schema import PlanRequest
 from planner.switches import LossPath
 
@@ -32,9 +35,9 @@ _LOSSES: dict[LossPath, str] = {
 }
 
 
-#: What FSDP1's hooks hold to the end of backward lies between blocks that come and go: replays reserve so much of it
-#: besides (6 to 7% in eleven of Llama-3-8B with adapters, at batches of 4 to 16).
-HELD_SHARE = 0.065
+#: Layers whose flat parameters hold blocks of the unshard stream at once: the one at work, the one gathered ahead, and
+#: the one before, whose end the host has not waited for (replay_flat.py). As many whole gradients wait to be reduced.
+IN_FLIGHT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Blocks:
 
     always: live throughout, or in segments of its own: weights, states, what other streams gather and reduce. head:
     the most around head and loss; kept: what the layers keep between forward and backward, all together; forward,
-    backward: the most that one layer has at work; gradients: of the whole model; temporaries: of the optimizer's step.
+    backward: the most that one layer has at work; gradients: of the whole model, or of what FSDP1 has not yet reduced;
+    temporaries: of the optimizer's step.
     """
 
     always: Number
@@ -54,16 +58,25 @@ class Blocks:
     gradients: Number
     temporaries: Number
 
-    @property
-    def most(self) -> Number:
-        """The most of them at once beside what is always there, in about."""
-        at_work = larger(larger(self.head, self.forward), self.backward)
-        return larger(self.kept + at_work, self.gradients + larger(self.backward, self.temporaries))
+    def parts(self, peak: Number) -> tuple[Number, ...]:
+        """What the coefficients are for, in their order: the parts, and sums of them as far as they exceed the peak.
 
-    @property
-    def parts(self) -> tuple[Number, ...]:
-        """What the coefficients are for, in their order."""
-        return self.head, self.kept, self.forward, self.backward, self.gradients, self.temporaries, self.most
+        What such a sum adds up is not live at once; the less one part's blocks serve another, the more of it is held.
+        """
+        head, kept, forward, backward = self.head, self.kept, self.forward, self.backward
+        gradients, temporaries, step = self.gradients, self.temporaries, self.gradients + self.temporaries
+        at_work = larger(larger(head, forward), backward)
+        sums = (
+            kept + head + forward,
+            kept + head + backward,
+            larger(kept + at_work, gradients + larger(backward, temporaries)),
+            kept + backward + gradients,
+            head + step,
+            kept + step,
+            kept + head + step,
+        )
+        beyond = (larger(self.always + part - peak, 0) for part in sums)
+        return head, kept, forward, backward, gradients, temporaries, *beyond
 
 
 def blocks_of(step: Step, static: Static, constant: Number, accumulating: bool) -> Blocks:
@@ -73,12 +86,9 @@ def blocks_of(step: Step, static: Static, constant: Number, accumulating: bool) 
     kept = sum(count * layer.kept for layer, count in runs)
     left = sum(count * layer.part.total(layer.left) for layer, count in runs if layer.left)
     around = [model.highest(peaks)[0] for peaks in (tape.head, tape.loss, tape.backward_head)]
-    apart = max(buffers_at(static.buffers, at) for at in (*RUNNING, *STEP))
-    gradients = static.accumulated if accumulating else static.gradients
-    if static.reduced_apart:  # FSDP's post-backward stream: torch 2.13 distributed/fsdp/_runtime_utils.py _init_streams
-        apart, gradients = apart + static.gradients, static.accumulated if accumulating else 0
+    apart, gradients = _gradients(static, accumulating)
     return Blocks(
-        always=static.weights + static.states.total + apart + constant + HELD_SHARE * left,
+        always=static.weights + static.states.total + _gathered(static) + apart + constant,
         head=_largest(around),
         kept=larger(kept, left),
         forward=_largest([layer.forward for layer, _ in runs]),
@@ -88,6 +98,30 @@ def blocks_of(step: Step, static: Static, constant: Number, accumulating: bool) 
     )
 
 
+def _gathered(static: Static) -> int:
+    """What other streams hold of parameters."""
+    units = static.flat
+    if units is None:
+        return max(buffers_at(static.buffers, at) for at in (*RUNNING, *STEP))
+    cast = share(max(units.root, units.layer), units.shards) if units.casts else 0
+    return units.root + IN_FLIGHT * units.layer + cast
+
+
+def _gradients(static: Static, accumulating: bool) -> tuple[int, int]:
+    """What another stream holds of gradients, and what the compute stream does.
+
+    FSDP reduces into blocks of its post-backward stream: torch 2.13 distributed/fsdp/_runtime_utils.py _init_streams.
+    """
+    whole = static.accumulated if accumulating else 0
+    if not static.reduced_apart:
+        return 0, whole or static.gradients
+    units = static.flat
+    if units is None or not units.trained_layer:
+        return static.gradients, whole
+    cast = share(units.trained_layer + units.trained_root, units.shards) if units.casts else 0
+    return static.gradients + cast, whole or units.trained_root + IN_FLIGHT * units.trained_layer
+
+
 def _largest(numbers: list[Number]) -> Number:
     most: Number = 0
     for number in numbers:
@@ -95,16 +129,24 @@ def _largest(numbers: list[Number]) -> Number:
     return most
 
 
-def kind_of(request: PlanRequest, loss: LossPath) -> Kind:
+def kind_of(request: PlanRequest, setup: Setup) -> Kind:
     """Which coefficients a request has."""
-    reentrant = request.gradient_checkpointing_kwargs.use_reentrant
-    checkpointing = "none" if not request.gradient_checkpointing else "reentrant" if reentrant else "non_reentrant"
     segments = "expandable" if request.expandable_segments else "fixed"
-    return segments, "full" if request.method == "full" else "adapters", checkpointing, _LOSSES[loss]
+    flat = request.parallelism.strategy in FULLY_SHARDED and setup.fsdp in FLAT
+    training = "full" if request.method == "full" else "adapters"
+    return segments, "flat" if flat else "whole", training, _checkpointing(request), _LOSSES[setup.loss]
 
 
-def cached_bytes(blocks: Blocks, kind: Kind) -> Number:
-    """What the allocator holds at its highest where the card does not limit it, before rounding to segments."""
-    coefficients = find_coefficients(kind)
-    parts = zip(coefficients, blocks.parts, strict=True)
-    return blocks.always + sum(coefficient * part for coefficient, part in parts if coefficient)
+def _checkpointing(request: PlanRequest) -> str:
+    if not request.gradient_checkpointing:
+        return "none"
+    return "reentrant" if request.gradient_checkpointing_kwargs.use_reentrant else "non_reentrant"
+
+
+def cached_bytes(blocks: Blocks, kind: Kind, peak: Number) -> Number:
+    """What the allocator holds at its highest where the card does not limit it, before rounding to segments.
+
+    peak: of the tensors' bytes.
+    """
+    parts = zip(find_coefficients(kind), blocks.parts(peak), strict=True)
+    return peak + sum(coefficient * part for coefficient, part in parts if coefficient)

@@ -47,13 +47,40 @@ class Buffer:
 
 
 @dataclass(frozen=True, slots=True)
+class FlatUnits:
+    """FSDP1's flat parameters: bytes of the root and of the largest layer as gathered, and of what trains in them.
+
+    layers: how many there are. kept_size, made_size: bytes of an element as a device keeps it and as it is gathered.
+    """
+
+    layer: int
+    root: int
+    trained_layer: int
+    trained_root: int
+    layers: int
+    shards: int
+    kept_size: int
+    made_size: int
+
+    @property
+    def casts(self) -> bool:
+        """Whether a shard is cast before it is gathered."""
+        return self.kept_size != self.made_size
+
+    def kept(self, gathered: int) -> int:
+        """Bytes of the shard of what takes these when it is gathered."""
+        shard: int = share(gathered * self.kept_size // self.made_size, self.shards)
+        return shard
+
+
+@dataclass(frozen=True, slots=True)
 class Shares:
     """One device's part of a run.
 
     weights, gradients, states: the tensors that it keeps of each. devices: over how many the weights are divided.
     buffers: what it holds besides. host_bytes: what the host keeps for it. stepped: what the optimizer takes at once,
     where that is less than all states. unreduced: bytes of gradients that wait whole for the last micro-batch.
-    reduced_apart: gradients come out of a stream of their own, whose segments serve nothing else.
+    reduced_apart: gradients come out of a stream of their own, whose segments serve nothing else. flat: FSDP1's units.
     """
 
     weights: tuple[Item, ...]
@@ -65,6 +92,7 @@ class Shares:
     stepped: tuple[Item, ...] | None = None
     unreduced: int = 0
     reduced_apart: bool = False
+    flat: FlatUnits | None = None
 
     @property
     def in_step(self) -> tuple[Item, ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
+from planner.memory.live import ITEMSIZE
+from planner.memory.reach import executed_blocks
 from planner.memory.sharding import (
     EMBEDDING,
     FIRST,
@@ -19,8 +21,10 @@ from planner.memory.sharding import (
     MIDDLE,
     RUNNING,
     Buffer,
+    FlatUnits,
     Shares,
     by_rows,
+    computing,
     gathered_size,
     layer_sizes,
     outside,
@@ -32,6 +36,9 @@ from planner.schema import PlanRequest
 _GATHER = "torch 2.13 distributed/fsdp/_fully_shard/_fsdp_collectives.py foreach_all_gather"
 _GROUP = "torch 2.13 distributed/fsdp/_fully_shard/_fsdp_param_group.py wait_for_unshard"
 _REDUCE = "torch 2.13 distributed/fsdp/_fully_shard/_fsdp_collectives.py foreach_reduce"
+
+#: Setup.fsdp of FSDP1, whose parameters are flat.
+FLAT = ("flat", "flat_blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +58,36 @@ def fsdp_shares(
     """Everything divided by `shards`; with offload_params the host keeps it."""
     local = by_rows(items, shards)
     with_gradients = _with_gradients(architecture, items, setup)
-    buffers = tuple(_buffers(_sizes(request, architecture, items, setup), setup.fsdp == "units"))
+    sizes = _sizes(request, architecture, items, setup)
+    buffers = tuple(_buffers(sizes, setup.fsdp == "units"))
     unreduced = sum(gathered_size(item, request, setup) * item.count for item in with_gradients if item.has_gradient)
     if request.parallelism.offload_params:
         host = host_bytes(request, setup, local, shards)
         return Shares(on_device(local), (), (), shards, buffers, host, unreduced=unreduced)
     gradients = by_rows(with_gradients, shards)
-    if setup.fsdp in ("flat", "flat_blocks"):
+    if setup.fsdp in FLAT:
         buffers += (_until_forward(gradient_bytes(gradients)),)
-    return Shares(local, gradients, local, shards, buffers, unreduced=unreduced, reduced_apart=True)
+    flat = _flat_units(request, architecture, setup, sizes, shards)
+    return Shares(local, gradients, local, shards, buffers, unreduced=unreduced, reduced_apart=True, flat=flat)
+
+
+def _flat_units(
+    request: PlanRequest, architecture: Architecture, setup: Setup, sizes: Sizes, shards: int
+) -> FlatUnits | None:
+    """Adapters are units of their own (PEFT's fsdp_auto_wrap_policy), too small to count here."""
+    if setup.fsdp not in FLAT:
+        return None
+    full = request.method == "full"
+    return FlatUnits(
+        layer=sizes.layer,
+        root=sizes.root,
+        trained_layer=sizes.trained if full else 0,
+        trained_root=sizes.trained_root if full else 0,
+        layers=sum(block.count for block in executed_blocks(architecture)),
+        shards=shards,
+        kept_size=ITEMSIZE[setup.dtype],
+        made_size=ITEMSIZE[computing(request, setup).dtype],
+    )
 
 
 def _with_gradients(architecture: Architecture, items: tuple[Item, ...], setup: Setup) -> tuple[Item, ...]:

@@ -14,10 +14,12 @@ ANY = "any"
 class AllocatorRow(Row):
     """A kind of step and its coefficients, in the order of planner/memory/reserved.py Blocks.parts.
 
-    median_error, p90_error: of the closed form against the replays, those of the half that was not fitted to.
+    parameters: flat ones of FSDP1, or not. median_error, p90_error: of the closed form against the replays, those of
+    the half that was not fitted to.
     """
 
     segments: Literal["fixed", "expandable"]
+    parameters: Literal["whole", "flat"]
     training: Literal["full", "adapters"]
     checkpointing: Literal["none", "non_reentrant", "reentrant"]
     loss: Literal["full", "full_4_46", "full_4", "fused_logits", "chunked", "fused", "any"]
@@ -27,7 +29,13 @@ class AllocatorRow(Row):
     backward: NonNegativeFloat
     gradients: NonNegativeFloat
     temporaries: NonNegativeFloat
+    kept_head_forward: NonNegativeFloat
+    kept_head_backward: NonNegativeFloat
     most: NonNegativeFloat
+    kept_backward_gradients: NonNegativeFloat
+    head_step: NonNegativeFloat
+    kept_step: NonNegativeFloat
+    kept_head_step: NonNegativeFloat
     replays: PositiveInt
     median_error: NonNegativeFloat
     p90_error: NonNegativeFloat
@@ -37,4 +45,22 @@ class AllocatorRow(Row):
     @property
     def coefficients(self) -> tuple[float, ...]:
         """All of them, in order."""
-        return self.head, self.kept, self.forward, self.backward, self.gradients, self.temporaries, self.most
+        return tuple(getattr(self, name) for name in COEFFICIENTS)
+
+
+#: Columns of coefficients, in their order; step: gradients and temporaries of the optimizer.
+COEFFICIENTS = (
+    "head",
+    "kept",
+    "forward",
+    "backward",
+    "gradients",
+    "temporaries",
+    "kept_head_forward",
+    "kept_head_backward",
+    "most",
+    "kept_backward_gradients",
+    "head_step",
+    "kept_step",
+    "kept_head_step",
+)

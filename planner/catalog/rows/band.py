@@ -65,7 +65,10 @@ class BandFitRow(Row):
     tool_version: Text
     runs: NonNegativeInt
     sources: NonNegativeInt
-    widening: PositiveFloat = Field(description="factor on all quantiles, so that the coverage is what it claims")
+    widening_low: PositiveFloat = Field(
+        description="factor below the prediction, so that the coverage is what it claims"
+    )
+    widening_high: PositiveFloat = Field(description="the same above it")
     coverage: float | None = Field(
         None, description="share of runs inside the band of a fit without their source; blank: one source only"
     )

@@ -64,7 +64,8 @@ class SpeedFitRow(Row):
     p90_error: float
     held_out_median_error: float
     held_out_p90_error: float
-    widening: float
+    widening_low: float
+    widening_high: float
     coverage: float
     held_out_coverage: float
     median_width: float
