@@ -1,6 +1,7 @@
 """What a plan says besides its figures: what was taken for granted, what is only modelled, what will not run."""
 
 from planner.architecture.blocks import Architecture
+from planner.memory.attention_support import has_flash
 from planner.memory.inventory import Setup
 from planner.memory.layers import EXACT_METHODS, activation_certainty, exceeds_transformers
 from planner.memory.moments import Static
@@ -58,7 +59,23 @@ def notes_of(request: PlanRequest, filled: tuple[str, ...], model: Model, setup:
             f"PEFT 0.21 adapts the router of {architecture.model_type} too, and the first step then fails: "
             "name other lora.target_modules"
         )
-    return [*notes, *_quantization_notes(request, setup, static)]
+    return [*notes, *_refusals(request, architecture), *_quantization_notes(request, setup, static)]
+
+
+def _refusals(request: PlanRequest, architecture: Architecture) -> list[str]:
+    """What the planned release of transformers does not run."""
+    notes, release = [], "5.23" if architecture.modeling == "transformers_5_23" else "5.24"
+    if request.attn_implementation == "flash_attention_2" and not has_flash(architecture):
+        notes.append(
+            f"transformers {release} has no flash attention for {architecture.model_type} and refuses "
+            "attn_implementation flash_attention_2: use sdpa"
+        )
+    if architecture.model_type == "llama4" and release == "5.24":
+        notes.append(
+            "transformers 5.24.0 fails in the forward of llama4 (its text model's output has no image_outputs): "
+            "5.23 runs it (stack transformers@5.23)"
+        )
+    return notes
 
 
 def _quantization_notes(request: PlanRequest, setup: Setup, static: Static) -> list[str]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from planner.architecture.blocks import Linear
+from planner.architecture.releases import as_of
 from planner.memory.dims import Number
 from planner.memory.inventory import Setup, inventory, resolve_setup
 from planner.memory.layout import Layout, evaluate, lay_out, representative
@@ -19,6 +20,7 @@ from planner.memory.structure import Regime, regime_of
 from planner.resolve import Model, load_model
 from planner.schema import PlanRequest
 from planner.stacks import Stacked, in_stack
+from planner.switches import Switches
 
 #: Fields on which nothing here depends: a prepared request has them at these values.
 OPEN: dict[str, Any] = {
@@ -68,7 +70,7 @@ def prepare(request: PlanRequest) -> tuple[Stacked, Prepared]:
 
 def _prepare(stacked: Stacked) -> Prepared:
     request = stacked.request.model_copy(update=OPEN)
-    model = _in_own_modules(load_model(request)) if stacked.switches.own_modules else load_model(request)
+    model = _built(load_model(request), stacked.switches)
     setup = resolve_setup(request, model.architecture, stacked.switches)
     items = inventory(request, model.architecture, setup)
     stages = tuple(
@@ -76,6 +78,12 @@ def _prepare(stacked: Stacked) -> Prepared:
         for stage in stages_of(request, model.architecture, items, setup)
     )
     return Prepared(request, model, setup, stages[0][1], stages)
+
+
+def _built(model: Model, switches: Switches) -> Model:
+    """The model as the stack builds it."""
+    model = replace(model, architecture=as_of(model.architecture, switches.modeling))
+    return _in_own_modules(model) if switches.own_modules else model
 
 
 def _in_own_modules(model: Model) -> Model:

@@ -26,10 +26,14 @@ LossPath = Literal[
 LayerCode = Literal["transformers", "litgpt", "litgpt_2023"]
 FsdpKind = Literal["flat", "flat_blocks", "per_parameter", "units"]
 
+#: The release of transformers whose modelling code runs, named by the first or the last that has it: up to 5.23, or
+#: from 5.24 on. planner/architecture/releases.py and the layer code say what differs.
+Modeling = Literal["transformers_5_23", "transformers_5_24"]
+
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """The switches of a stack, at the values of transformers 5.23 with PEFT and bitsandbytes.
+    """The switches of a stack, at the values of transformers 5.24 with PEFT and bitsandbytes.
 
     full_loss, chunked_loss, fused_loss: what `loss` of a request is there.
     quantized_layers: which linears a quantized base has in few bits: all but the head, only those that LoRA adapts,
@@ -45,6 +49,7 @@ class Switches:
     frozen parameters lie in one with its adapters, so that its gradient is as wide as all of them; "per_parameter",
     fully_shard (FSDP2); "units", the same with embeddings and head as units of their own (torchtune's
     custom_sharded_layers).
+    modeling: the release of transformers whose models run.
     """
 
     full_loss: LossPath = "full"
@@ -60,6 +65,7 @@ class Switches:
     halves_weights: bool = False
     wide_norms: bool = False
     keeps_graph: bool = False
+    modeling: Modeling = "transformers_5_24"
 
     def loss_path(self, loss: Literal["full", "chunked", "fused"]) -> LossPath:
         """The kernel that `loss` names in this stack."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, NamedTuple
 
+from planner.switches import DEFAULT, Modeling
+
 LinearClass = Literal["Linear", "Conv1D", "subclass"]
 TensorRole = Literal["norm", "embedding", "position", "experts", "router", "conv", "other"]
 
@@ -163,6 +165,7 @@ class Architecture:
     head: the linear that makes logits, None where the model has none. tied: it shares the embedding's storage.
     buffers: tensors that are not parameters but live with the model (rotary frequencies, scales, masks).
     embedding_dropout: dropout on the sum of the embeddings (gpt2's embd_pdrop).
+    modeling: the release of transformers that builds it so.
     config: the config this was read from, with the defaults of the model_type filled in.
     """
 
@@ -177,6 +180,7 @@ class Architecture:
     buffers: tuple[Tensor, ...] = ()
     final_softcap: bool = False
     embedding_dropout: float = 0.0
+    modeling: Modeling = DEFAULT.modeling
     config: dict[str, object] = field(default_factory=dict, compare=False, hash=False, repr=False)
 
     @property

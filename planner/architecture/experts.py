@@ -1,5 +1,7 @@
 """Experts: stacks of weights that are parameters of their own, no Linear modules (transformers 5)."""
 
+from typing import Literal
+
 from planner.architecture.blocks import Linear, Moe, Tensor
 from planner.architecture.config import Config
 from planner.architecture.parts import gated_mlp
@@ -16,9 +18,9 @@ def stacks(prefix: str, count: int, hidden: int, inner: int, transposed: bool = 
     )
 
 
-def router(name: str, count: int, hidden: int) -> tuple[Tensor, ...]:
+def router(name: str, count: int, hidden: int, dtype: Literal["float32"] | None = None) -> tuple[Tensor, ...]:
     """A router that is a plain parameter."""
-    return (Tensor(f"{name}.weight", (count, hidden), "router"),)
+    return (Tensor(f"{name}.weight", (count, hidden), "router", dtype),)
 
 
 def shared_mlp(prefix: str, hidden: int, inner: int) -> tuple[Linear, ...]:

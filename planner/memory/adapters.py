@@ -106,11 +106,12 @@ def _ia3(c: Context, x: Value, name: str, out: Shape, inner: Shape, base: Base) 
     t, s = c.tape, c.structure
     given = x.dtype
     if name in s.feedforward:
-        vector = c.parameter(f"{name}.ia3_l", inner, True, s.adapter_dtype_of(name))
-        scaled = ops.mul(t, ops.to(t, x, s.adapter_dtype_of(name), "adapter input"), vector, "x * vector")
-        return base(c, ops.to(t, scaled, given, "scaled input"), name, out, inner)
+        vector = ops.scale(t, c.parameter(f"{name}.ia3_l", inner, True, s.adapter_dtype_of(name)), "1 * vector")
+        x = ops.to(t, x, s.adapter_dtype_of(name), "adapter input")
+        interm = ops.to(t, ops.mul(t, x, vector, "x * vector"), given, "scaled input")
+        return base(c, interm, name, out, inner)
+    vector = ops.scale(t, c.parameter(f"{name}.ia3_l", out, True, s.adapter_dtype_of(name)), "1 * vector")
     result = base(c, x, name, out, inner)
-    vector = c.parameter(f"{name}.ia3_l", out, True, s.adapter_dtype_of(name))
     return ops.to(t, ops.mul(t, result, vector, "output * vector"), result.dtype, "scaled output")
 
 

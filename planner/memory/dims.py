@@ -173,6 +173,7 @@ def block_shape(block: Block) -> BlockShape:
         common |= {"activation": mlp.activation, "gated": mlp.gated, "moe": isinstance(mlp, Moe)}
     if isinstance(mlp, Moe):
         common |= {"shared_expert": mlp.shared_intermediate_size > 0, "expert_groups": mlp.num_groups > 1}
+        common["float32_router"] = any(t.role == "router" and t.dtype == "float32" for t in block.tensors)
         common["looped_experts"] = mlp.num_experts if mlp.looped else 0
     if a is None:
         return BlockShape(mixer="none", **common)  # type: ignore[arg-type]

@@ -256,7 +256,7 @@ def _with_adapter(name: str, tensor: Tensor, count: int, setup: Setup, rank: int
     if name not in setup.adapted:
         return [item]
     quantized = item.role == "linear_4bit" and is_linear
-    dtype = setup.adapter_dtype if quantized else setup.stack_adapter_dtype
+    dtype = setup.adapter_dtype if quantized else tensor.dtype or setup.stack_adapter_dtype
     if is_linear:
         out, inner = item.shape
         return [item, *_linear_adapter(name, (out, inner), item.count, setup, dtype, rank)]

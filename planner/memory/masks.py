@@ -41,6 +41,17 @@ def full_and_sliding_masks(c: Context, always: bool = False, chunked: bool = Fal
             sliding_mask(c, chunked)
 
 
+def masks_by_kind(c: Context, chunked: bool = False) -> None:
+    """Models that make the masks of those kinds of layers alone that they have."""
+    block = c.structure.block
+    if block.full:
+        with for_layers(c, FULL):
+            causal_mask(c)
+    if block.sliding:
+        with for_layers(c, SLIDING):
+            sliding_mask(c, chunked)
+
+
 def tables_by_kind(c: Context, dtype: str | None = None, widths: Mapping[str, str] | None = None) -> None:
     """Position ids, and rotary tables for each kind of layer; widths: their symbols, where kinds differ in them."""
     c.forward_only.append(c.tape.allocate(("S",), "int64", "position ids"))

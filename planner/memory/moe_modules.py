@@ -49,11 +49,12 @@ def router_weight(c: Context, name: str = GATE) -> Value:
     """The router's weight; with an adapter the sum of it and the product of the factors (Linear.get_delta_weight)."""
     t, s = c.tape, c.structure
     shape: Shape = ("experts", *HIDDEN)
-    weight = c.parameter(name, shape)
+    weight = c.parameter(name, shape, dtype="float32" if s.block.float32_router else None)
     if name not in s.adapted:
         return weight
-    a = c.parameter(f"{name}.lora_A", ("r", *HIDDEN), True, s.stack_adapter_dtype)
-    b = c.parameter(f"{name}.lora_B", ("experts", "r"), True, s.stack_adapter_dtype)
+    dtype = "float32" if s.block.float32_router else s.stack_adapter_dtype
+    a = c.parameter(f"{name}.lora_A", ("r", *HIDDEN), True, dtype)
+    b = c.parameter(f"{name}.lora_B", ("experts", "r"), True, dtype)
     if t.autocast:
         a, b = autocast(t, a), autocast(t, b)
     delta = ops.scale(t, linear_ops.matmul(t, b, a, shape, "router delta", batched=False), "router delta")

@@ -53,8 +53,8 @@ class DeviceBytes:
 #: Families whose forward reshapes the token ids, so that the counted steps see them (profiler/storages.py).
 _RESHAPED_IDS = frozenset({"gpt2", "opt", "t5", "mt5"})
 _QWEN3_5 = ("qwen3_5", "qwen3_5_moe", "qwen3_5_text", "qwen3_5_moe_text")
-#: Families whose recurrent layers multiply with a view of the batch's padding mask, so that the counted steps see it.
-_VIEWED_MASK = frozenset({"qwen3_next", *_QWEN3_5, "mamba", "jamba", "nemotron_h"})
+#: Families that take views of the batch's padding mask, so that the counted steps see it.
+_VIEWED_MASK = frozenset({"gpt2", "qwen3_next", *_QWEN3_5, "mamba", "jamba", "nemotron_h"})
 
 
 def batch_bytes(device: str, model_type: str, padded: bool, batch: Number, length: Number) -> Number:
@@ -64,8 +64,8 @@ def batch_bytes(device: str, model_type: str, padded: bool, batch: Number, lengt
     """
     if device == "cuda":
         return 8 * batch * length * (3 if padded else 2)
-    seen = model_type in _RESHAPED_IDS or (padded and model_type in _VIEWED_MASK)
-    return 8 * batch * length if seen else 0 * batch * length
+    seen = (model_type in _RESHAPED_IDS) + (padded and model_type in _VIEWED_MASK)
+    return 8 * batch * length * seen
 
 
 def cublas_workspace_bytes(compute_capability: float | None) -> int:

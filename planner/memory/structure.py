@@ -11,7 +11,7 @@ from planner.memory.loops import Loop, all_pass_tokens, loop_of
 from planner.memory.quantized import QuantMethod
 from planner.method_settings import AdapterKind
 from planner.methods.saved import Saved
-from planner.switches import LossPath
+from planner.switches import DEFAULT, LossPath, Modeling
 
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
 FULL, SLIDING, RECURRENT = "full attention: ", "sliding attention: ", "recurrent layers: "
@@ -68,6 +68,7 @@ class BlockShape:
     partial_rotary: rotary_dim < head_dim. sliding: a layer with a window; full:
     one without (around the layers: whether the model has any such layer).
     norm_top_k: the weights of the chosen experts are made to add up to one.
+    float32_router: the router's weight is float32 whatever the model is loaded in.
     expert_groups: experts are in more than one group, and some groups are chosen first.
     looped_experts: how many experts run one after the other, each on the tokens that chose it (dbrx).
     clip_qkv: queries, keys and values are clamped. scaled_queries: by a temperature of each position (llama4).
@@ -100,6 +101,7 @@ class BlockShape:
     residual_dropout: bool = False
     moe: bool = False
     shared_expert: bool = False
+    float32_router: bool = False
     norm_top_k: bool = True
     expert_groups: bool = False
     looped_experts: int = 0
@@ -145,6 +147,7 @@ class Structure:
     wide_norms: norms are float32 where the rest is not.
     saved: what is trained in full beside the adapters. kind: of the adapters. feedforward: linears whose input
         (IA)^3 scales.
+    modeling: the release of transformers whose code runs, for families that changed in little.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
     """
 
@@ -188,6 +191,7 @@ class Structure:
     wide_norms: bool = False
     keeps_graph: bool = False
     unspread_key: bool = False
+    modeling: Modeling = DEFAULT.modeling
 
     def trains_ranknum(self, name: str) -> bool:
         """AdaLoRA's rank of the linear `name`: see trains_ranknum below."""

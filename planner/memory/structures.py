@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from planner.architecture.blocks import Architecture, Block, Moe
+from planner.memory.attention_support import has_sdpa
 from planner.memory.dims import (
     block_roles,
     block_shape,
@@ -10,7 +11,7 @@ from planner.memory.dims import (
     model_shape,
 )
 from planner.memory.inventory import Setup
-from planner.memory.layers import GENERIC, LITGPT, WITHOUT_SDPA, layer_family, runs_in_litgpt
+from planner.memory.layers import GENERIC, LITGPT, layer_family, runs_in_litgpt
 from planner.memory.loops import pass_tokens
 from planner.memory.reach import executed_blocks
 from planner.memory.structure import AttentionName, Regime, Roles, Structure
@@ -66,7 +67,7 @@ def _structure(
         adapter_dropout=lora is not None and lora.lora_dropout > 0,
         double_quant=setup.storage is not None and setup.storage.double_quant,
         quantization=setup.storage.method if setup.storage is not None else "bnb_4bit",
-        attention=attention_of(request, architecture.model_type),
+        attention=attention_of(request, architecture),
         mask=request.padding,
         window_mask=bool(regime.full_windows),
         autocast=AUTOCAST[request.mixed_precision],
@@ -88,6 +89,7 @@ def _structure(
         wide_norms=setup.wide_norms,
         keeps_graph=setup.keeps_graph,
         unspread_key=setup.layer_code == "litgpt_2023",
+        modeling=architecture.modeling,
     )
 
 
@@ -173,9 +175,9 @@ def around_layers(base: Structure) -> Structure:
     )
 
 
-def attention_of(request: PlanRequest, model_type: str) -> AttentionName:
+def attention_of(request: PlanRequest, architecture: Architecture) -> AttentionName:
     """The attention that runs: transformers falls back to eager where a family has no sdpa."""
-    if request.attn_implementation == "sdpa" and model_type in WITHOUT_SDPA:
+    if request.attn_implementation == "sdpa" and not has_sdpa(architecture):
         return "eager"
     return request.attn_implementation
 

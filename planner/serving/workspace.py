@@ -6,7 +6,7 @@ One of these is alive at a time. C sequences, S tokens of each, T tokens of a pa
 from collections.abc import Sequence
 
 from planner.architecture.blocks import Architecture
-from planner.memory.layers import WITHOUT_SDPA
+from planner.memory.attention_support import has_sdpa
 from planner.memory.runtime import CONTEXT_BYTES, NEEDED_SHARE, cublas_workspace_bytes
 from planner.serving.answer import ServingTerm
 from planner.serving.cache import LayerState, tokens_kept
@@ -42,7 +42,7 @@ def _pass_terms(request: ServeRequest, states: Sequence[LayerState], forward: Fo
     if request.engine == "transformers":
         terms += _prompt_of_windows(request, states)
         if tokens < request.max_model_len:
-            terms += _later_part(request, states, forward.architecture.model_type)
+            terms += _later_part(request, states, forward.architecture)
     return terms
 
 
@@ -62,7 +62,7 @@ def _prompt_of_windows(request: ServeRequest, states: Sequence[LayerState]) -> l
     return [term for term in found if term.bytes > 0]
 
 
-def _later_part(request: ServeRequest, states: Sequence[LayerState], model_type: str) -> list[ServingTerm]:
+def _later_part(request: ServeRequest, states: Sequence[LayerState], architecture: Architecture) -> list[ServingTerm]:
     """The mask of a prompt's last part, and one layer's keys and values for all heads, as a mask needs them; where a
     model has no sdpa, the scores against the earlier parts, which the first part's own pass does not have."""
     sequences, tokens = request.pass_shape
@@ -78,7 +78,7 @@ def _later_part(request: ServeRequest, states: Sequence[LayerState], model_type:
         _term("mask of a part of the prompt", sequences * tokens * length, "C x T x S", mask, _MASKED),
         _term("one layer's keys and values for all heads", num_bytes, formula, values, _MASKED),
     ]
-    if model_type in WITHOUT_SDPA:
+    if not has_sdpa(architecture):
         scores = {"C": sequences, "T": tokens, "more": length - tokens, "heads": widest.num_heads, "bytes": size}
         num_bytes = sequences * tokens * (length - tokens) * widest.num_heads * (size + 8)
         terms.append(_term("scores of the earlier tokens", num_bytes, _SCORES, scores, _EAGER))

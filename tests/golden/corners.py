@@ -43,6 +43,11 @@ CORNERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "qwen3_5_text, full": (QWEN3_5, {"method": "full"}),
     "qwen3_5_text, lora, checkpointed": (QWEN3_5, {"method": "lora"} | CHECKPOINTED),
+    "ia3 in 16 bits, checkpointed": (LLAMA | WIDE, {"method": "ia3"} | CHECKPOINTED),
+    "gpt2, padded": (
+        {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 500},
+        {"method": "lora", "padding": "padded"},
+    ),
     "gated delta rule, autocast": (QWEN3_5, {"method": "full", "mixed_precision": "bf16"}),
     "gated delta rule, autocast, five chunks": (
         QWEN3_5,

@@ -19,6 +19,7 @@ from planner.errors import PlannerError
 from planner.estimate import estimate
 from planner.memory.layers import exceeds_transformers
 from planner.schema import METHODS, PlanRequest, parse_request
+from tests.installed import installed_stack
 
 TABLE = Path(__file__).parent / "matrix.csv"
 SETTINGS = [(method, checkpointing) for method in METHODS for checkpointing in (False, True)]
@@ -53,6 +54,7 @@ class Slice:
         config = _adapted(cut_fields(resolve_config(self.model)[1], self.layers), self.model_type)
         for method, checkpointing in SETTINGS:
             fields = {"method": method, "gradient_checkpointing": checkpointing, "device": "cpu"}
+            fields |= {"stack": installed_stack()}
             fields |= {"per_device_train_batch_size": BATCH, "max_length": self.max_length}
             yield parse_request({"model": config} | fields)
 

@@ -19,6 +19,7 @@ from planner.memory.work import step_work
 from planner.prepare import prepare
 from planner.schema import PlanRequest
 from profiler.flops import count_step, on_micro_step
+from tests.installed import installed_stack
 from tests.profiler.recipes import LLAMA, RECIPES, request
 
 pytestmark = pytest.mark.torch
@@ -37,7 +38,9 @@ METHODS: dict[str, PlanRequest] = {
         per_device_train_batch_size=1, attn_implementation="eager", padding="padded", **REENTRANT,
     ),
 }  # fmt: skip
-CASES = RECIPES | METHODS
+#: Counted as sdpa does, whose backward makes the scores again, or as eager attention before transformers 5.24.
+GPTJ = {"model_type": "gptj", "n_embd": 64, "n_layer": 2, "n_head": 4, "rotary_dim": 8, "vocab_size": 300}
+CASES = RECIPES | METHODS | {"gptj of the installed release": request(GPTJ, stack=installed_stack())}
 
 
 @pytest.mark.parametrize("name", CASES)

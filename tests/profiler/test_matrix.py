@@ -6,6 +6,7 @@ pytest.importorskip("torch", reason="needs the extra `profiler`")
 
 from planner.catalog import list_models, resolve_config
 from tests.golden.matrix import COLUMNS, NOT_TRACED, Slice, read_table
+from tests.installed import fails_in_forward
 
 pytestmark = pytest.mark.torch
 
@@ -16,6 +17,9 @@ ROWS = read_table()
 
 @pytest.mark.parametrize(("row", "recorded"), ROWS, ids=[row.model_type for row, _ in ROWS])
 def test_no_difference_grows(row: Slice, recorded: list[str]) -> None:
+    if row.model_type in fails_in_forward():
+        assert set(row.cells()) == {"trace refuses"}
+        return
     worse = [
         f"{column}: {before} became {now}"
         for column, before, now in zip(COLUMNS, recorded, row.cells(), strict=True)

@@ -158,7 +158,7 @@ def gpt_bigcode(given: Mapping[str, object]) -> Architecture:
 
 
 def gptj(given: Mapping[str, object]) -> Architecture:
-    """Attention and MLP in parallel; each layer keeps its table of sines and cosines."""
+    """Attention and MLP in parallel; one table of sines and cosines."""
     defaults = {
         **GPT2_DEFAULTS,
         **{"vocab_size": 50400, "n_positions": 2048, "n_embd": 4096, "n_layer": 28, "n_head": 16, "rotary_dim": 64},
@@ -181,11 +181,10 @@ def gptj(given: Mapping[str, object]) -> Architecture:
         num_norms=1,
     )
     table = (c.size("n_positions"), (rotated or hidden) // 2 * 2)
-    tables = tuple(f"transformer.h.{i}.attn.embed_positions" for i in range(num_layers))
     body = Body(
         blocks=grouped("transformer.h", [0] * num_layers, lambda _: block),
         tensors=embedding("transformer.wte", c.size("vocab_size"), hidden) + layer_norm("transformer.ln_f", hidden),
-        buffers=tuple(Tensor(name, table, "position", "float32") for name in tables),
+        buffers=(Tensor("transformer.rotary_emb.embed_positions", table, "position", "float32"),),
     )
     return language_model(c, body, hidden, "embd_pdrop", head_bias=True)
 

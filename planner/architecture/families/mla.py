@@ -81,7 +81,7 @@ DEEPSEEK_V3 = Style(
     layers=dense_first,
     mlp=routed_with_shared,
     rope_width="qk_rope_head_dim",
-    buffers=correction_biases("mlp.gate", None),
+    buffers=correction_biases("mlp.gate"),
 )
 DEEPSEEK_V2 = Style(
     defaults=defaults(

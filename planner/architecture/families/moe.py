@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from planner.architecture.blocks import Linear, Moe, Tensor
 from planner.architecture.config import Config
@@ -74,7 +74,7 @@ def routed_with_shared(c: Config, style: Style, layer: Layer) -> Part:
     moe = in_groups(c, mixture(c, "n_routed_experts", "moe_intermediate_size", shared=shared))
     experts = stacks("mlp.experts", moe.num_experts, hidden, moe.intermediate_size)
     linears = shared_mlp("mlp.shared_experts", hidden, shared)
-    return Part(linears, router("mlp.gate", moe.num_experts, hidden) + experts, moe)
+    return Part(linears, router("mlp.gate", moe.num_experts, hidden, "float32") + experts, moe)
 
 
 def in_groups(c: Config, moe: Moe) -> Moe:
@@ -98,13 +98,14 @@ def dense_first(c: Config) -> Sequence[Layer]:
     return [Layer(sparse=i >= first) for i in range(c.layers())]
 
 
-def correction_biases(name: str, dtype: Literal["float32"] | None) -> Buffers:
-    """A buffer beside each router: e_score_correction_bias, one number an expert."""
+def correction_biases(name: str) -> Buffers:
+    """A buffer beside each router: e_score_correction_bias, one float32 number an expert."""
 
     def buffers(c: Config, root: str, layers: Sequence[Layer]) -> tuple[Tensor, ...]:
         shape = (c.size("n_routed_experts"),)
         at = [i for i, layer in enumerate(layers) if layer.sparse]
-        return tuple(Tensor(f"{root}.layers.{i}.{name}.e_score_correction_bias", shape, "router", dtype) for i in at)
+        names = [f"{root}.layers.{i}.{name}.e_score_correction_bias" for i in at]
+        return tuple(Tensor(name, shape, "router", "float32") for name in names)
 
     return buffers
 
@@ -255,7 +256,7 @@ STYLES: dict[str, Style] = {
         partial_rotary=0.5,
         layers=dense_first,
         mlp=routed_with_shared,
-        buffers=correction_biases("mlp.gate", "float32"),
+        buffers=correction_biases("mlp.gate"),
     ),
 }
 

@@ -1,6 +1,6 @@
 """Nemotron-H: each layer is one part alone, Mamba 2, attention, an MLP or experts.
 
-Defaults and shapes: transformers 5.23, models/nemotron_h.
+Defaults and shapes: transformers 5.24, models/nemotron_h.
 """
 
 from collections.abc import Mapping
@@ -81,7 +81,7 @@ def experts(c: Config) -> Block:
     linears = plain_mlp("mixer.shared_experts.up_proj", "mixer.shared_experts.down_proj", hidden, shared, bias)
     if latent:
         linears += plain_mlp("mixer.fc1_latent_proj", "mixer.fc2_latent_proj", hidden, latent, bias)
-    return one_part(c, linears, router("mixer.gate", count, hidden) + weights, mlp=moe)
+    return one_part(c, linears, router("mixer.gate", count, hidden, "float32") + weights, mlp=moe)
 
 
 def one_part(
@@ -128,10 +128,11 @@ def nemotron_h(given: Mapping[str, object]) -> Architecture:
     kinds = layer_kinds(c)
     sparse = [i for i, kind in enumerate(kinds) if kind == "moe"]
     biases = (c.size("n_routed_experts"),)
+    names = [f"model.layers.{i}.mixer.gate.e_score_correction_bias" for i in sparse]
     body = Body(
         blocks=grouped("model.layers", kinds, lambda kind: layer(c, kind)),
         tensors=embedding("model.embeddings", vocab, hidden) + rms_norm("model.norm_f", hidden),
-        buffers=tuple(Tensor(f"model.layers.{i}.mixer.gate.e_score_correction_bias", biases, "router") for i in sparse),
+        buffers=tuple(Tensor(name, biases, "router", "float32") for name in names),
     )
     return with_head(c, body, hidden=hidden, vocab=vocab, tied=False)
 

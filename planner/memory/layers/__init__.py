@@ -59,6 +59,7 @@ FAMILIES = {
     "mpt": "mpt",
     "gpt_neo": "gpt_neo",
     "gptj": "gptj",
+    "gptj_5_23": "gptj_5_23",
     "bert": "bert",
     "roberta": "bert",
     "t5": "t5",
@@ -78,7 +79,10 @@ FAMILIES = {
 #: Families that hand a batch of text to a text model whose forward is another family's.
 TEXT_MODELS = {"gemma3": "gemma3_text"}
 
-#: Families whose code is not in transformers 5.23, with layers like another family's.
+#: Families whose code was another one before transformers 5.24.
+BEFORE_5_24 = {"gptj": "gptj_5_23"}
+
+#: Families whose code is not in transformers 5.24, with layers like another family's.
 LIKE = {"internlm2": "llama", "kimi_k2": "deepseek_v3"}
 
 #: Families whose loop over single tokens is taken from its last passes, with approximations around it; and nemotron_h,
@@ -90,10 +94,6 @@ GENERIC = "generic"
 LITGPT = "litgpt"
 #: Families that LitGPT 0.4 runs and its layer code here follows: rotary attention in every layer, one dense MLP.
 LITGPT_RUNS = frozenset({"llama", "mistral", "gpt_neox", "falcon", "phi", "gemma", "qwen2"})
-
-
-#: Families whose models transformers runs with eager attention where sdpa is asked for (_supports_sdpa is False).
-WITHOUT_SDPA = frozenset({"gemma2", "bloom", "gpt_oss", "mpt", "gpt_neo", "gptj"})
 
 
 def layer_family(architecture: Architecture) -> str:
@@ -109,6 +109,7 @@ def _layer_family(its_architecture: Same[Architecture]) -> str:
     if name in ("llava", "mistral3"):
         name = str(text.get("model_type")) if isinstance(text, dict) and "model_type" in text else name
     name = TEXT_MODELS.get(name) or LIKE.get(name, name)
+    name = BEFORE_5_24.get(name, name) if architecture.modeling == "transformers_5_23" else name
     mirrored = name in FAMILIES and not _hands_on_keys(architecture) and not _has_latent_experts(architecture)
     return name if mirrored else GENERIC
 

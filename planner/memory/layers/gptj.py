@@ -1,101 +1,77 @@
-"""GPT-J (transformers 5.23 models/gptj): attention and MLP in parallel, tables of rotation looked up in each layer."""
+"""GPT-J (transformers 5.24 models/gptj): attention and MLP in parallel, sines and cosines looked up once a forward.
+
+gptj_5_23.py has it as it was before, with eager attention alone and tables of each layer's own.
+"""
 
 from planner.memory import head, ops
 from planner.memory.attention_modules import (
     add_mask,
-    holds_returned_weights,
     joined,
-    keep_returned_weights,
     matmul,
     merge_heads,
     narrowed,
-    returned_weights,
+    sdpa_attention,
     softmax,
     split_heads,
     transposed,
 )
 from planner.memory.graph import Value
-from planner.memory.layernorm_modules import (
-    HIDDEN,
-    WIDE,
-    activation,
-    dropout,
-    layer_norm,
-    norm_and_loss,
-    residual_dropout,
-)
-from planner.memory.layers.gpt_neo import HEADS, SCORES, TOKENS, value_dtype
-from planner.memory.live import Shape
-from planner.memory.modules import Context, linear, rotate_half
+from planner.memory.layernorm_modules import HIDDEN, dropout, layer_norm, residual_dropout
+from planner.memory.layers import gptj_5_23
+from planner.memory.layers.gpt_neo import HEADS, SCORES, TOKENS
+from planner.memory.layers.gptj_5_23 import BY_TOKEN, apply_rotary_pos_emb
+from planner.memory.modules import Context, linear
 
-BY_TOKEN: Shape = ("B", "S", "heads", "head_dim")
+loss = gptj_5_23.loss
 
 
 def layer(c: Context, hidden_states: Value) -> Value:
     """GPTJBlock.forward."""
     t = c.tape
-    given = hidden_states = holds_returned_weights(c, hidden_states, SCORES, value_dtype(c, "attn.v_proj"))
     residual = hidden_states
     hidden_states = layer_norm(c, hidden_states, "ln_1")
-    attn_outputs, attn_weights = attention(c, hidden_states)
-    feed_forward_hidden_states = mlp(c, hidden_states)
-    hidden_states = ops.add(t, ops.add(t, attn_outputs, feed_forward_hidden_states), residual, "hidden states")
-    keep_returned_weights(c, given, attn_weights)
-    return hidden_states
+    attn_output, _ = attention(c, hidden_states)
+    feed_forward_hidden_states = gptj_5_23.mlp(c, hidden_states)
+    return ops.add(t, ops.add(t, attn_output, feed_forward_hidden_states), residual, "hidden states")
 
 
-def attention(c: Context, hidden_states: Value) -> tuple[Value, Value]:
+def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
     """GPTJAttention.forward: the rotation is of [B, S, heads, rotary_dim], keys first."""
     t = c.tape
     query = ops.view(t, linear(c, hidden_states, "attn.q_proj", HIDDEN, HIDDEN), BY_TOKEN)
     key = ops.view(t, linear(c, hidden_states, "attn.k_proj", HIDDEN, HIDDEN), BY_TOKEN)
     value = split_heads(c, linear(c, hidden_states, "attn.v_proj", HIDDEN, HIDDEN), HEADS)
-    embed_positions = t.allocate(("max_length", "rotary_dim"), "float32", "table of rotation")
-    repeated_position_ids = t.allocate(("S", "rotary_dim"), "int64", "position ids")
-    sincos = ops.to(t, t.allocate(("S", "rotary_dim"), "float32", "sin and cos"), key.dtype)
     k_rot, k_pass = narrowed(c, key)
     q_rot, q_pass = narrowed(c, query)
-    k_rot = apply_rotary_pos_emb(c, k_rot)
-    q_rot = apply_rotary_pos_emb(c, q_rot)
+    k_rot = apply_rotary_pos_emb(c, k_rot, c.hidden_dtype)
+    q_rot = apply_rotary_pos_emb(c, q_rot, c.hidden_dtype)
     key, query = joined(c, k_rot, k_pass, BY_TOKEN), joined(c, q_rot, q_pass, BY_TOKEN)
-    key, query = split_heads(c, key, HEADS), split_heads(c, query, HEADS)
+    query, key = split_heads(c, query, HEADS), split_heads(c, key, HEADS)
     attn_output, attn_weights = attend(c, query, key, value)
-    attn_output = ops.view(t, merge_heads(t, attn_output), TOKENS)
+    attn_output = ops.view(t, attn_output, TOKENS)
     attn_output = linear(c, attn_output, "attn.out_proj", HIDDEN, HIDDEN)
-    del embed_positions, repeated_position_ids, sincos
     attn_output = residual_dropout(c, attn_output)
     return attn_output, attn_weights
 
 
-def apply_rotary_pos_emb(c: Context, x: Value) -> Value:
-    """``x * cos + rotate_every_two(x) * sin``, with sin and cos repeated for each call."""
-    t = c.tape
-    sin = t.allocate(("S", 1, "rotary_dim"), x.dtype, "sin")
-    cos = t.allocate(("S", 1, "rotary_dim"), x.dtype, "cos")
-    return ops.add(t, ops.mul(t, x, cos, "x*cos"), ops.mul(t, rotate_half(t, x), sin, "rotated*sin"), "rotated")
+def attend(c: Context, query: Value, key: Value, value: Value) -> tuple[Value, Value | None]:
+    """The attention function transformers picks by attn_implementation, with the family's own eager one."""
+    if c.structure.attention == "eager":
+        return eager_attention(c, query, key, value)
+    return sdpa_attention(c, query, key, value), None
 
 
-def attend(c: Context, query: Value, key: Value, value: Value) -> tuple[Value, Value]:
-    """GPTJAttention._attn: queries and keys in float32."""
+def eager_attention(c: Context, query: Value, key: Value, value: Value) -> tuple[Value, Value]:
+    """eager_attention_forward: the product of queries and keys in float32, whose copies have no name."""
     t = c.tape
-    query, key = ops.to(t, query, "float32"), ops.to(t, key, "float32")
-    attn_weights = matmul(c, query, transposed(t, key), SCORES, "scores")
-    attn_weights = ops.scale(t, attn_weights, "scaled scores")
+    scores = matmul(c, ops.to(t, query, "float32"), transposed(t, ops.to(t, key, "float32")), SCORES, "scores")
+    attn_weights = ops.scale(t, scores, "scaled scores")
+    del scores
     attn_weights = add_mask(t, attn_weights, c.hidden_dtype)
-    attn_weights = softmax(c, attn_weights, None)
-    attn_weights = ops.to(t, attn_weights, value.dtype, "attention weights")
-    attn_weights = returned_weights(c, dropout(c, attn_weights, c.structure.block.attention_dropout))
-    attn_output = matmul(c, attn_weights, value, HEADS, "attention output")
+    attn_weights = ops.to(t, softmax(c, attn_weights, None), value.dtype, "attention weights")
+    attn_weights = dropout(c, attn_weights, c.structure.block.attention_dropout)
+    attn_output = merge_heads(t, matmul(c, attn_weights, value, HEADS, "attention output"))
     return attn_output, attn_weights
-
-
-def mlp(c: Context, hidden_states: Value) -> Value:
-    """GPTJMLP.forward."""
-    hidden_states = linear(c, hidden_states, "mlp.fc_in", WIDE, HIDDEN)
-    hidden_states = activation(c, hidden_states)
-    hidden_states = linear(c, hidden_states, "mlp.fc_out", HIDDEN, WIDE)
-    hidden_states = residual_dropout(c, hidden_states)
-    return hidden_states
 
 
 def embed(c: Context) -> Value:
@@ -104,9 +80,6 @@ def embed(c: Context) -> Value:
     c.forward_only.append(c.tape.allocate(("S",), "int64", "position ids"))
     head.causal_mask(c)
     c.model_locals.append(inputs_embeds)
-    return dropout(c, inputs_embeds, c.structure.embedding_dropout)
-
-
-def loss(c: Context, hidden_states: Value) -> Value:
-    """The final norm, the head and the loss."""
-    return norm_and_loss(c, hidden_states, "ln_f")
+    hidden_states = dropout(c, inputs_embeds, c.structure.embedding_dropout)
+    c.forward_only.append(c.tape.allocate(("S", "rotary_dim"), c.hidden_dtype, "sin and cos"))
+    return hidden_states

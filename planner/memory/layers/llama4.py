@@ -1,4 +1,4 @@
-"""Llama 4 on text (transformers 5.23 models/llama4): rotation of complex numbers, every expert on every token."""
+"""Llama 4 on text (transformers 5.24 models/llama4): rotation of complex numbers, every expert on every token."""
 
 from planner.memory import complex_rotary, head, linear_ops, masks, moe_ops, ops
 from planner.memory.graph import Value
@@ -126,10 +126,13 @@ def bmm(c: Context, a: Value, b: Value, shape: Shape, label: str) -> Value:
 
 
 def embed(c: Context) -> Value:
-    """Llama4TextModel.forward up to the layers: chunks are masked as windows are."""
+    """Llama4TextModel.forward up to the layers: chunks are masked as windows are (up to 5.23 always)."""
     embeddings = head.token_embedding(c)
     c.model_locals.append(embeddings)
-    masks.full_and_sliding_masks(c, always=True, chunked=True)
+    if c.structure.modeling == "transformers_5_23":
+        masks.full_and_sliding_masks(c, always=True, chunked=True)
+    else:
+        masks.masks_by_kind(c, chunked=True)
     complex_rotary.table(c)
     return embeddings
 

@@ -13,14 +13,16 @@ import pytest
 
 from planner.architecture.blocks import Architecture, Linear, Tensor
 from planner.architecture.read import FAMILIES, read_architecture
+from planner.architecture.releases import as_of
 from planner.catalog import list_models, load_config
+from tests.installed import installed_modeling
 
 torch = pytest.importorskip("torch", reason="the oracle builds models with torch")
 transformers = pytest.importorskip("transformers", reason="the oracle is transformers")
 
 Config = dict[str, Any]
 
-#: Families that transformers 5.23 knows by another name, or by remote code of equal shape.
+#: Families that transformers knows by another name, or by remote code of equal shape.
 STAND_INS = {"kimi_k2": "deepseek_v3", "internlm2": "llama"}
 
 #: Small values of the fields that set sizes; heads, experts and patches divide what they must.
@@ -115,7 +117,8 @@ def _as_built(config: Config) -> Config:
 
 
 def _read(name: str) -> Architecture:
-    return read_architecture(_as_built(TINY.get(name, {"model_type": name})))
+    newest = read_architecture(_as_built(TINY.get(name, {"model_type": name})))
+    return as_of(newest, installed_modeling())
 
 
 def _linears(architecture: Architecture) -> Iterator[Linear]:
@@ -201,6 +204,14 @@ def test_buffers_are_those_of_the_real_model(name: str, dtype: str) -> None:
     real = {n: (tuple(b.shape), _dtype_name(b.dtype)) for n, b in _built(name, dtype).named_buffers()}
 
     assert {t.name: (t.shape, t.dtype or dtype) for t in _read(name).buffers} == real
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parameters_that_are_float32_whatever_is_asked_for(name: str) -> None:
+    model, architecture = _built(name, "bfloat16"), _read(name)
+    real = {n for n, p in model.named_parameters() if p.dtype == torch.float32}
+
+    assert {t.name for t in _tensors(architecture) if t.dtype == "float32"} == real
 
 
 @pytest.mark.parametrize("name", CASES)

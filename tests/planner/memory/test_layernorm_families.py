@@ -158,11 +158,16 @@ def test_gpt_neo_multiplies_queries_and_keys_in_float32() -> None:
     assert kept_bytes("gpt_neo") == bf16(6, 5) + 2 * TOKENS * HIDDEN * 4 + SCORES * (4 + 2) + 2 * STATISTICS
 
 
+#: GPT-J's sines and cosines, spread for the queries and again for the keys.
+GPTJ_TABLES = 4 * LENGTH * ROTARY * 2
+
+
 def test_gptj_keeps_its_own_sines_and_cosines_for_queries_and_keys() -> None:
-    # input 1, norm 1, v 1, attention output 1; q and k in float32; five for gelu_new
-    tables = 4 * LENGTH * ROTARY * 2
-    expected = bf16(4, 5) + 2 * TOKENS * HIDDEN * 4 + SCORES * (4 + 2) + STATISTICS + tables
-    assert kept_bytes("gptj") == expected
+    # input 1, norm 1, joined q and k 2, v 1, attention output 1 (laid out as the queries are); five for gelu_new
+    assert kept_bytes("gptj") == bf16(6, 5) + STATISTICS + LOG_SUM_EXP + GPTJ_TABLES
+    # eager: v 1, attention output 1; q and k in float32; softmax and its 16-bit copy
+    scores = 2 * TOKENS * HIDDEN * 4 + SCORES * (4 + 2)
+    assert kept_bytes("gptj", attn_implementation="eager") == bf16(4, 5) + scores + STATISTICS + GPTJ_TABLES
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta"])

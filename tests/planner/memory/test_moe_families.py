@@ -99,10 +99,9 @@ LATENT: dict[str, Any] = EXPERT_SIZES | {
 
 
 def grouped_router() -> int:
-    """Both factors of the logits in float32, their sigmoid, indices, weights, and what dividing by the sum saves."""
-    factors = TOKENS * HIDDEN * 4 + EXPERTS * HIDDEN * 4
+    """Tokens in float32, the sigmoid of the logits, indices, weights, and what dividing by the sum saves."""
     indices = 4 * PAIRS * 8
-    return factors + TOKENS * EXPERTS * 4 + indices + PAIRS * 4 + TOKENS * 4 + PAIRS * 4
+    return TOKENS * HIDDEN * 4 + TOKENS * EXPERTS * 4 + indices + PAIRS * 4 + TOKENS * 4 + PAIRS * 4
 
 
 def test_deepseek_v3_keeps_latents_and_float32_attention_on_the_cpu() -> None:

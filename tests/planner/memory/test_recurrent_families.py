@@ -9,6 +9,7 @@ from planner.estimate import estimate
 from planner.memory.inventory import resolve_setup
 from planner.memory.layout import build_step
 from planner.schema import PlanRequest, parse_request
+from tests.installed import installed_stack
 
 BATCH, LENGTH, HIDDEN, WIDE, HEAD_DIM = 2, 150, 64, 96, 16
 TOKENS = BATCH * LENGTH
@@ -68,7 +69,8 @@ def request(
     model_type: str, method: str = "full", config: dict[str, Any] | None = None, **settings: Any
 ) -> PlanRequest:
     model = {"model_type": model_type, **MODELS[model_type], **(config or {})}
-    fields = {"per_device_train_batch_size": BATCH, "max_length": LENGTH, "device": "cpu", **settings}
+    fields = {"per_device_train_batch_size": BATCH, "max_length": LENGTH, "device": "cpu"}
+    fields |= {"stack": installed_stack(), **settings}
     return parse_request({"model": model, "method": method, **fields})
 
 
