@@ -18,7 +18,7 @@ from planner.errors import PlannerError
 from planner.memory.layers import FAMILIES
 
 #: Lines that one worker is given at a time.
-PIECE_LINES = 25
+PIECE_LINES = 16
 _MODEL = re.compile(rb'"model(_type)?"\s*:\s*"([^"]*)"')
 
 #: Places of lines among all.

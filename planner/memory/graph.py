@@ -58,14 +58,14 @@ class Value:
         contiguous: bool = True,
         index: int = 0,
     ):
-        self.storage, self.shape, self.dtype = storage, shape, dtype
-        self.requires_grad, self.node, self.leaf, self.contiguous, self.index = (
-            requires_grad,
-            node,
-            leaf,
-            contiguous,
-            index,
-        )
+        self.storage = storage
+        self.shape = shape
+        self.dtype = dtype
+        self.requires_grad = requires_grad
+        self.node = node
+        self.leaf = leaf
+        self.contiguous = contiguous
+        self.index = index
 
     def detach(self) -> "Value":
         return Value(self.storage, self.shape, self.dtype, contiguous=self.contiguous)

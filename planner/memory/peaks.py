@@ -55,7 +55,7 @@ class Peaks:
         monomials, changes, _ = self._found
         sizes = [sizes_of[monomial] for monomial in monomials]
         totals = _totals(changes, sizes)
-        if not all([isinstance(size, int) for size in sizes]):
+        if not {int}.issuperset(map(type, sizes)):
             return reduce(larger, totals), None
         best = max(totals, default=0)
         return best, totals.index(best) if totals else None
@@ -89,10 +89,10 @@ def _turning_points(section: Section, wanted: list[int]) -> tuple[list[int], lis
             pending[monomial] = pending.get(monomial, 0) + coefficient
         done = position
         change = {monomial: c for monomial, c in pending.items() if c}
-        if positions and all(c < 0 for c in change.values()):
+        if positions and max(change.values(), default=-1) < 0:
             pending = change  # smaller than the last candidate: not one itself, its change is carried on
             continue
-        if positions and all(c > 0 for c in change.values()):
+        if positions and min(change.values()) > 0:
             positions.pop()  # larger than the last candidate, and takes its place
             for monomial, c in changes.pop().items():
                 change[monomial] = change.get(monomial, 0) + c

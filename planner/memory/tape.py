@@ -14,12 +14,15 @@ recomputation, early stop).
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 from planner.memory.gradients import STEP_LEAVES, Gradients
 from planner.memory.graph import Backward, Edge, Frame, Holder, Node, StopRecomputation, Value
 from planner.memory.kernels import Moved, Product, whole
 from planner.memory.live import Kind, Shape
+
+_NUMBER = attrgetter("number")
 
 
 class Tape(Gradients):
@@ -78,12 +81,13 @@ class Tape(Gradients):
         self, inputs: Sequence[Value], backward: Backward, saves: Iterable[Value] = (), kind: Kind = "elementwise"
     ) -> Node | None:
         """The graph node of an operation, or None where no input needs a gradient."""
-        if not self.grad_enabled or not any(v.requires_grad for v in inputs):
+        if not self.grad_enabled or True not in [v.requires_grad for v in inputs]:
             return None
         edges = [Edge(v.node, v.index, v.leaf, v.shape, v.dtype, v.requires_grad) for v in inputs]
         self._nodes += 1
         node = Node(edges, backward, self._nodes, kind, self.work.again)
-        node.saved.extend(self.pack(v) for v in saves)
+        for v in saves:
+            node.saved.append(self.pack(v))
         return node
 
     def pack(self, value: Value) -> Holder:
@@ -214,7 +218,7 @@ class Tape(Gradients):
     def run_backward(self, buffers: dict[Node, Any]) -> None:
         self.work.phase = "backward"
         while buffers:
-            node = max(buffers, key=_number)
+            node = max(buffers, key=_NUMBER)
             grads = buffers.pop(node)
             saved = [self._unpack(h) for h in node.saved]
             outputs = self._run_node(node, grads, saved)
@@ -274,7 +278,3 @@ def receiver(received: list[Value | None]) -> Node:
         return ()
 
     return Node([], backward, 0)
-
-
-def _number(node: Node) -> int:
-    return node.number
