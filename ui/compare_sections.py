@@ -13,7 +13,7 @@ from ui.answers import gpu_keys
 from ui.compare import BY, MAX_VARIANTS, By, Variant, headline
 from ui.inputs import ask_about
 from ui.ledger import gib_columns
-from ui.saved import saved_questions
+from ui.saved import MAX_NAME, saved_questions
 from ui.widgets import URL, one_of
 
 #: Cards to begin with, beside the one asked about: one of each size that people rent.
@@ -64,7 +64,8 @@ def refusals(found: Sequence[Variant]) -> None:
     """What has no answer, each in one line."""
     for variant in found:
         if variant.error:
-            st.warning(f"{variant.name}: {variant.error}", icon=":material/report:")
+            name = variant.name if len(variant.name) <= MAX_NAME else f"{variant.name[:MAX_NAME]}..."
+            st.warning(f"{name}: {variant.error}", icon=":material/report:")
 
 
 def answer(found: Named, by: By) -> None:
