@@ -41,6 +41,8 @@ class Switches:
     own_modules: the stack has models of its own, of nn.Linear throughout and with a head apart from the embedding.
     holds_4bit_input: a 4-bit product keeps its input for a weight gradient that nobody asks for.
     fused_kernels: norms, rotary embeddings, activations and adapters run in kernels of the stack's own.
+    foak: they are those of fms-acceleration-foak, which memory follows (planner/memory/foak.py).
+    repeats_keys: flash attention of Mistral and Mixtral gets keys and values of all heads, as before transformers 4.48.
     layer_code: whose layers run. halves_weights: weights are quantized from float16, so products dequantize to that
     first. wide_norms: norms of a 4-bit base are float32 under bf16 autocast where nothing else is upcast.
     keeps_graph: the training loop names its logits until the next forward has returned, and so what the graph holds
@@ -60,6 +62,8 @@ class Switches:
     fsdp: FsdpKind = "per_parameter"
     holds_4bit_input: bool = False
     fused_kernels: bool = False
+    foak: bool = False
+    repeats_keys: bool = False
     own_modules: bool = False
     layer_code: LayerCode = "transformers"
     halves_weights: bool = False

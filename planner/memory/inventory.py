@@ -76,6 +76,8 @@ class Setup:
     quantized_experts: bool = False
     fsdp: FsdpKind = "per_parameter"
     fused_kernels: bool = False
+    foak: bool = False
+    repeats_keys: bool = False
     saved: frozenset[Saved] = frozenset()
     train_base: bool = False
     holds_4bit_input: bool = False
@@ -137,6 +139,8 @@ def resolve_setup(request: PlanRequest, architecture: Architecture, switches: Sw
         quantized_experts=is_checkpoint or (quantization is not None and bool(as_linears)),
         fsdp=switches.fsdp,
         fused_kernels=switches.fused_kernels,
+        foak=switches.foak,
+        repeats_keys=switches.repeats_keys,
     )
 
 

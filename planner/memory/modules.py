@@ -4,7 +4,7 @@ Each mirrors the forward of the library's own module, expression by expression, 
 as they do there.
 """
 
-from planner.memory import linear_ops, ops
+from planner.memory import foak, linear_ops, ops
 from planner.memory.adapters import adapted
 from planner.memory.graph import Value
 from planner.memory.kernels import Moved, whole
@@ -55,10 +55,14 @@ class Context:
         self.tables, self.forward_only = self._earlier.pop() if self._earlier else ([], [])
 
     def _mask(self) -> Value | None:
-        """The mask that sdpa is given: with padding, or in a layer with a window that the sequence fills."""
+        """The mask that sdpa is given: with padding, or in a layer with a window that the sequence fills.
+
+        Flash attention is told of the window by a number (transformers 5.23 masking_utils.py flash_attention_mask).
+        """
         if self.structure.mask == "padded":
             return self.tape.external(("B", 1, "S", "S"), "bool")
-        if self.structure.window_mask and self.structure.block.sliding:
+        flash = self.structure.attention == "flash_attention_2"
+        if self.structure.window_mask and self.structure.block.sliding and not flash:
             return self.tape.external(("B", 1, "S", "S"), "bool")
         return None
 
@@ -103,6 +107,8 @@ def base_linear(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Va
 
 def rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Value:
     """LlamaRMSNorm.forward (transformers 5.23): float32 inside, the weight applied in the input's dtype."""
+    if "norms" in c.structure.patched:
+        return foak.rms_norm(c, x, name, width)
     t = c.tape
     before, t.scope = t.scope, f"{name}: "
     weight = c.norm_parameter(f"{name}.weight", width)
@@ -122,6 +128,8 @@ def rms_norm(c: Context, x: Value, name: str, width: Shape = ("hidden",)) -> Val
 
 def rotary(c: Context, x: Value, cos: Value | None = None, sin: Value | None = None) -> Value:
     """``(x * cos) + (rotate_half(x) * sin)`` of apply_rotary_pos_emb; by default with tables that all layers share."""
+    if "rotary" in c.structure.patched:
+        return foak.rotary(c, x)
     t, cos = c.tape, cos or c.cos
     return ops.add(t, ops.mul(t, x, cos, "x*cos"), ops.mul(t, rotate_half(t, x), sin or cos, "rotated*sin"), "rotated")
 
@@ -134,9 +142,12 @@ def rotate_half(t: Tape, x: Value) -> Value:
 
 
 def sdpa_attention(c: Context, query: Value, key: Value, value: Value, grouped: bool) -> Value:
-    """sdpa_attention_forward: K and V are repeated for a mask or wide heads, else stay grouped (use_gqa_in_sdpa)."""
+    """sdpa_attention_forward: K and V are repeated for a mask or wide heads, else stay grouped (use_gqa_in_sdpa).
+
+    So do MistralFlashAttention2 and MixtralFlashAttention2 of transformers before 4.48 for all.
+    """
     t = c.tape
-    if grouped and (c.mask is not None or c.structure.block.wide_heads):
+    if grouped and (c.mask is not None or c.structure.block.wide_heads or c.structure.repeats_keys):
         key, value = repeat_kv(c, key, query.shape), repeat_kv(c, value, query.shape)
     if t.autocast:
         query, key, value = autocast(t, query), autocast(t, key), autocast(t, value)

@@ -147,6 +147,8 @@ class Structure:
     wide_norms: norms are float32 where the rest is not.
     saved: what is trained in full beside the adapters. kind: of the adapters. feedforward: linears whose input
         (IA)^3 scales.
+    repeats_keys: flash attention gets keys and values of all heads.
+    patched: what runs in fms-acceleration's kernels (foak.py PATCHED).
     modeling: the release of transformers whose code runs, for families that changed in little.
     hooked_embeddings: frozen, but enable_input_require_grads makes their output require a gradient.
     """
@@ -191,6 +193,8 @@ class Structure:
     wide_norms: bool = False
     keeps_graph: bool = False
     unspread_key: bool = False
+    patched: frozenset[str] = frozenset()
+    repeats_keys: bool = False
     modeling: Modeling = DEFAULT.modeling
 
     def trains_ranknum(self, name: str) -> bool:

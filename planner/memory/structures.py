@@ -10,6 +10,7 @@ from planner.memory.dims import (
     linears_beside,
     model_shape,
 )
+from planner.memory.foak import PATCHED
 from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, LITGPT, layer_family, runs_in_litgpt
 from planner.memory.loops import pass_tokens
@@ -18,6 +19,9 @@ from planner.memory.structure import AttentionName, Regime, Roles, Structure
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
+
+#: Families whose flash attention repeated keys itself, until transformers 4.48 (MistralFlashAttention2.forward).
+_REPEATING = ("mistral", "mixtral")
 
 
 def structures(
@@ -89,8 +93,16 @@ def _structure(
         wide_norms=setup.wide_norms,
         keeps_graph=setup.keeps_graph,
         unspread_key=setup.layer_code == "litgpt_2023",
+        repeats_keys=setup.repeats_keys and request.attn_implementation == "flash_attention_2" and family in _REPEATING,
+        patched=_patched(architecture, setup),
         modeling=architecture.modeling,
     )
+
+
+def _patched(architecture: Architecture, setup: Setup) -> frozenset[str]:
+    """What runs in fms-acceleration's kernels; its MLP knows no activation but SiLU (get_hidden_activation_fn_key)."""
+    found = PATCHED.get(architecture.model_type, frozenset()) if setup.foak else frozenset()
+    return found if text_fields(architecture).get("hidden_act", "silu") == "silu" else found - {"mlp"}
 
 
 def _quantized_leaves(architecture: Architecture, setup: Setup) -> frozenset[str]:

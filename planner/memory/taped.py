@@ -1,7 +1,7 @@
 """Parts of a model on tape: one layer, and the model around its layers; compiled once for each structure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -73,14 +73,24 @@ class TapedModel:
 
 @lru_cache(maxsize=4096)
 def tape_layer(s: Structure) -> TapedLayer:
-    """One layer's tape: that of a structure alike where there is one."""
-    return _layers(s)
+    """One layer's tape: that of a structure alike where there is one.
+
+    Time and operations are those of plain torch where kernels are fused: what fused ones need of its traffic is a
+    constant (planner/throughput, fused_traffic_share).
+    """
+    tape = _layers(s)
+    return replace(tape, work=_layers(_unpatched(s)).work) if s.patched else tape
 
 
 @lru_cache(maxsize=4096)
 def tape_model(s: Structure) -> TapedModel:
-    """The tape of what stands around the layers: that of a structure alike where there is one."""
-    return _models(s)
+    """The tape of what stands around the layers: that of a structure alike where there is one; time as above."""
+    tape = _models(s)
+    return replace(tape, work=_models(_unpatched(s)).work) if s.patched else tape
+
+
+def _unpatched(s: Structure) -> Structure:
+    return replace(s, patched=frozenset())
 
 
 def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:

@@ -1,6 +1,7 @@
 """Layers shaped like Llama's: RMSNorm, rotary grouped-query attention, gated MLP (transformers 5.23 models/llama)."""
 
-from planner.memory import head, ops
+from planner.memory import foak_lora, head, ops
+from planner.memory.foak_lora import attention_projections, output_projection
 from planner.memory.graph import Value
 from planner.memory.grouped_attention import attend
 from planner.memory.live import Shape
@@ -28,13 +29,13 @@ def layer(c: Context, hidden_states: Value) -> Value:
 
 def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
     """LlamaAttention.forward."""
-    query_states = heads(c, linear(c, hidden_states, "self_attn.q_proj", QUERIES, HIDDEN), QUERIES)
-    key_states = heads(c, linear(c, hidden_states, "self_attn.k_proj", KEYS, HIDDEN), KEYS)
-    value_states = heads(c, linear(c, hidden_states, "self_attn.v_proj", KEYS, HIDDEN), KEYS)
+    query_states, key_states, value_states = attention_projections(c, hidden_states, (QUERIES, KEYS, KEYS), HIDDEN)
+    query_states, key_states = heads(c, query_states, QUERIES), heads(c, key_states, KEYS)
+    value_states = heads(c, value_states, KEYS)
     query_states, key_states = rotary(c, query_states), rotary(c, key_states)
     attn_output, attn_weights = attend(c, query_states, key_states, value_states, c.structure.block.grouped)
     attn_output = ops.view(c.tape, attn_output, ("B", "S", *QUERIES))
-    attn_output = linear(c, attn_output, "self_attn.o_proj", HIDDEN, QUERIES)
+    attn_output = output_projection(c, attn_output, HIDDEN, QUERIES)
     return attn_output, attn_weights
 
 
@@ -45,6 +46,8 @@ def heads(c: Context, x: Value, split: Shape) -> Value:
 
 def mlp(c: Context, x: Value) -> Value:
     """LlamaMLP.forward."""
+    if foak_lora.fuses(c, *foak_lora.MLP):
+        return foak_lora.gated_mlp(c, x, WIDE, HIDDEN)
     return gated_mlp(c, x, "mlp", WIDE)
 
 
