@@ -68,10 +68,17 @@ def _is_open(request: PlanRequest, path: str) -> bool:
 
 
 def _has(request: PlanRequest, parent: str) -> bool:
-    """Whether the request's method has these settings at all."""
+    """Whether the request has these settings at all: what a stack offloads on a card are its checkpoints."""
+    if parent == "parallelism":
+        return request.device == "cuda" and _checkpoints(request)
     if parent == "lora":
         return request.lora_settings is not None
     return request.quantization_settings is not None if parent == "quantization" else True
+
+
+def _checkpoints(request: PlanRequest) -> bool:
+    """Nothing says that it does not: stacks that offload checkpoints make them where the request leaves it open."""
+    return request.gradient_checkpointing or "gradient_checkpointing" not in request.model_fields_set
 
 
 def _filled(request: PlanRequest, rows: Iterable[StackRow]) -> PlanRequest:

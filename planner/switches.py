@@ -5,7 +5,8 @@ from typing import Literal
 
 #: full: ForCausalLMLoss from transformers 4.49 on. full_4_46: as it was from 4.46 on, with one more copy. full_4: the
 #: loss inside the models before that. fused_logits, fused_logits_4: the last two with Unsloth's cross-entropy kernel,
-#: which keeps the logits and writes their gradient over them.
+#: which keeps the logits and writes their gradient over them. in_place_logits: Unsloth's own use of it, on the head's
+#: logits as they are.
 #: chunked: LitGPT's. chunked_head: torchtune's. tiled: TRL's fused head. fused: Liger's, and as it was in 2024.
 LossPath = Literal[
     "full",
@@ -13,6 +14,7 @@ LossPath = Literal[
     "full_4",
     "fused_logits",
     "fused_logits_4",
+    "in_place_logits",
     "chunked",
     "chunked_head",
     "tiled",

@@ -18,6 +18,7 @@ _OTHERS: dict[LossPath, Callable[[Context, Value], Value]] = {
     "full_4_46": losses.loss_of_transformers_4_46,
     "fused_logits": losses.fused_logits_loss,
     "fused_logits_4": losses.fused_logits_loss_4,
+    "in_place_logits": losses.in_place_logits_loss,
     "chunked": losses.chunked_loss,
     "chunked_head": losses.chunked_head_loss,
     "tiled": tiled_head_loss,
@@ -26,7 +27,14 @@ _OTHERS: dict[LossPath, Callable[[Context, Value], Value]] = {
 }
 
 #: Losses over whole logits, which the head makes.
-LOGITS_LOSSES: tuple[LossPath, ...] = ("full", "full_4", "full_4_46", "fused_logits", "fused_logits_4")
+LOGITS_LOSSES: tuple[LossPath, ...] = (
+    "full",
+    "full_4",
+    "full_4_46",
+    "fused_logits",
+    "fused_logits_4",
+    "in_place_logits",
+)
 
 
 def token_embedding(

@@ -216,6 +216,14 @@ def fused_logits_loss(c: Context, logits: Value) -> Value:
     return _over_shifted(c, ops.to(c.tape, logits, "float32", "logits"), _in_place_cross_entropy)
 
 
+def in_place_logits_loss(c: Context, logits: Value) -> Value:
+    """fast_cross_entropy_loss on the head's logits in the model's dtype; the labels are shifted, not the logits.
+
+    Source: unsloth 2024.4 and 2026.8 models/llama.py CausalLM_fast_forward.
+    """
+    return _in_place_cross_entropy(c, logits, TOKENS)
+
+
 def _renamed(c: Context, logits: Value) -> Value:
     """``logits = logits.float()`` in the model's forward: the name is taken by the float32 copy."""
     wide = ops.to(c.tape, logits, "float32", "logits")
@@ -231,14 +239,13 @@ def _over_shifted(c: Context, wide: Value, cross_entropy: Callable[[Context, Val
     return cross_entropy(c, source)
 
 
-def _in_place_cross_entropy(c: Context, logits: Value) -> Value:
+def _in_place_cross_entropy(c: Context, logits: Value, rows: Shape = ("loss_tokens",)) -> Value:
     """Fast_CrossEntropyLoss and the mean over its rows: backward writes the gradient over the logits that it saved.
 
     Source: unsloth kernels/cross_entropy_loss.py, as fms-acceleration-foak 0.5 carries it. Left out: log-sum-exps of
     parts of a vocabulary over 65,536, four bytes each, gone when forward returns.
     """
     t = c.tape
-    rows: Shape = ("loss_tokens",)
     labels = t.allocate(rows, "int64", "shifted labels")
     log_sum_exp = t.allocate(rows, "float32", "log-sum-exp")
 

@@ -27,6 +27,7 @@ _LOSSES: dict[LossPath, str] = {
     "full_4": "full_4",
     "fused_logits": "fused_logits",
     "fused_logits_4": "fused_logits",
+    "in_place_logits": "fused_logits",
     "chunked": "chunked",
     "chunked_head": "chunked",
     "tiled": "fused",

@@ -220,3 +220,32 @@ def test_trl_of_2024_left_norms_in_float32_and_so_the_hidden_states() -> None:
     assert checkpoint("transformers@4.48", **whole) == 2 * BATCH * LENGTH * HIDDEN
     sharded = {"num_gpus": 2, "parallelism": {"strategy": "fsdp"}}
     assert checkpoint("trl@0.13", **sharded) == 2 * BATCH * LENGTH * HIDDEN
+
+
+def test_unsloth_has_its_checkpoints_on_the_host() -> None:
+    """A layer more adds its 4-bit weights and adapters, and no checkpoint; where the user keeps them, one."""
+
+    def offloaded(**more: Any) -> bool:
+        return in_stack(asked("unsloth", **more)).request.parallelism.activation_offloading
+
+    assert offloaded() and offloaded(gradient_checkpointing=True)
+    assert not offloaded(gradient_checkpointing=False) and not offloaded(device="cpu")
+    assert not offloaded(parallelism={"activation_offloading": False})
+
+    def checkpoint(**more: Any) -> int:
+        plans = [estimate(asked("unsloth", model=TINY | {"num_hidden_layers": layers}, **more)) for layers in (3, 2)]
+        return plans[0].timeline[2].live_bytes["activations"] - plans[1].timeline[2].live_bytes["activations"]
+
+    assert checkpoint() == 0
+    assert checkpoint(parallelism={"activation_offloading": False}) == 2 * BATCH * LENGTH * HIDDEN
+
+
+def test_unsloths_whole_logits_are_in_16_bits_and_become_their_own_gradient() -> None:
+    """The logits; a row's label, log-sum-exp and loss; the sum and the mean."""
+    rows = BATCH * LENGTH
+    assert logits_bytes("unsloth@2024.4", "full") == 2 * WHOLE + (8 + 4 + 4) * rows + 2 * 4
+    assert [in_stack(asked(f"unsloth@{v}")).request.loss for v in ("2024.4", "2024.11", "2026.8")] == [
+        "full",
+        "fused",
+        "fused",
+    ]
