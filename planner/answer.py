@@ -191,3 +191,26 @@ class Plan(BaseModel):
         """The 90% band of what is needed: as wide as that of device_bytes."""
         low, high = (edge * self.needed_bytes // self.device_bytes for edge in (self.low_bytes, self.high_bytes))
         return low, high
+
+    @property
+    def paged_bytes(self) -> int:
+        """Optimizer states that can leave the card and are not held against it; 0 where no card is named."""
+        if self.usable_bytes is None or self.headroom_bytes is None:
+            return 0
+        return self.needed_bytes - (self.usable_bytes - self.headroom_bytes)
+
+    @property
+    def resident_bytes(self) -> int:
+        """What must stay on the card: what is needed without paged states."""
+        return self.needed_bytes - self.paged_bytes
+
+    @property
+    def resident_band(self) -> tuple[int, int]:
+        """The 90% band of what must stay on the card."""
+        low, high = (max(edge - self.paged_bytes, 0) for edge in self.needed_band)
+        return low, high
+
+    @property
+    def slack_bytes(self) -> int:
+        """What the allocator needs beyond the live tensors: rounding and fragmentation."""
+        return self.needed_bytes - self.peak_bytes - self.runtime_bytes

@@ -51,13 +51,19 @@ class Tensors:
 
 @dataclass(frozen=True, slots=True)
 class OnCards:
-    """The same on cards: one more axis in front, in the order of the cards. verdict: numbers of estimate.VERDICTS."""
+    """The same on cards: one more axis in front, in the order of the cards. verdict: numbers of estimate.VERDICTS.
+
+    resident_bytes: what must stay on the card (Plan.resident_bytes).
+    """
 
     peak_bytes: Int64
     reserved_bytes: Int64
     device_bytes: Int64
     low_bytes: Int64
     high_bytes: Int64
+    resident_bytes: Int64
+    resident_low_bytes: Int64
+    resident_high_bytes: Int64
     headroom_bytes: Int64
     verdict: Int64
 
@@ -95,6 +101,9 @@ def on_cards(plans: Tensors, gpus: Sequence[GpuRow]) -> OnCards:
         device_bytes=found.device,
         low_bytes=found.low,
         high_bytes=found.high,
+        resident_bytes=found.needed - plans.paged_bytes,
+        resident_low_bytes=np.maximum(found.needed_low - plans.paged_bytes, 0),
+        resident_high_bytes=np.maximum(found.needed_high - plans.paged_bytes, 0),
         headroom_bytes=usable - (found.needed - plans.paged_bytes),
         verdict=verdict_number(usable, found, plans.paged_bytes),
     )

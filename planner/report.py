@@ -119,11 +119,11 @@ def step_text(request: PlanRequest) -> str:
 def needs_text(plan: Plan, names_stack: bool = True) -> str:
     """What it needs, and what the card offers."""
     level = "tensors traced, the rest estimated" if plan.certainty == "traced" else "estimated"
-    needs = f"It needs {format_gib(plan.needed_bytes)} ({level}; {_band(plan)})"
+    paged = format_gib(plan.paged_bytes)
+    beside = f" beside {paged} of paged optimizer states that can leave the card" if plan.paged_bytes else ""
+    needs = f"It needs {format_gib(plan.resident_bytes)} ({level}; {_band(plan)}){beside}"
     if plan.usable_bytes is None or plan.headroom_bytes is None:
         return f"{needs}."
-    paged = plan.needed_bytes - (plan.usable_bytes - plan.headroom_bytes)
-    needs += f", of which {format_gib(paged)} are paged optimizer states that can leave the card" if paged else ""
     offers = f"; the card offers {format_gib(plan.usable_bytes)}"
     if plan.verdict == "tight":
         wide = "" if names_stack else "; the band is wide because no stack is named (--stack)"
@@ -143,7 +143,7 @@ def tight_text(plan: Plan) -> str:
 def parts_table(plan: Plan) -> Table:
     """What is live at the peak by category, and what the allocator adds; the rows sum to the total."""
     parts = [(CATEGORY_NAMES[c], int(getattr(plan, f"{c}_bytes"))) for c in CATEGORIES]
-    parts.append(("allocator's slack", plan.needed_bytes - plan.peak_bytes - plan.runtime_bytes))
+    parts.append(("allocator's slack", plan.slack_bytes))
     parts.append(("total", plan.needed_bytes))
     rows = [(name, _gib(b), f"{b / plan.needed_bytes:.0%}", _bar(b, plan.needed_bytes)) for name, b in parts if b]
     columns = (Column("part"), Column("GiB", "number"), Column("share", "number"), Column("", "bar"))
@@ -220,7 +220,7 @@ def totals_text(plan: Plan, device: str) -> str:
 
 
 def _comparison_row(plan: Plan, with_card: bool) -> tuple[str, ...]:
-    trains, needs = format_count(plan.trainable_params), _gib(plan.needed_bytes)
+    trains, needs = format_count(plan.trainable_params), _gib(plan.resident_bytes)
     if not with_card:
         return plan.method, trains, needs, _band(plan)
     headroom = "" if plan.headroom_bytes is None else _gib(plan.headroom_bytes)
@@ -243,7 +243,7 @@ def _peak_text(plan: Plan) -> str:
 
 
 def _band(plan: Plan) -> str:
-    low_bytes, high_bytes = plan.needed_band
+    low_bytes, high_bytes = plan.resident_band
     low, unit = format_gib(low_bytes).split(" ")
     high, high_unit = format_gib(high_bytes).split(" ")
     return f"{low} to {high} {unit}" if unit == high_unit else f"{low} {unit} to {high} {high_unit}"

@@ -10,7 +10,7 @@ from planner.sweep.search import OPTION_COLUMNS, Search
 
 _SHORT = tuple(column for column in COLUMNS if column.short)
 _OPTION = {column.name: column for column in OPTION_COLUMNS}
-_FRONT = """method gpu num_gpus strategy per_device_train_batch_size gradient_checkpointing loss device_gib
+_FRONT = """method gpu num_gpus strategy per_device_train_batch_size gradient_checkpointing loss needs_gib
     train_hours cost_usd price_provider price_date""".split()
 
 

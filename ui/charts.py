@@ -8,7 +8,7 @@ from planner.answer import CATEGORIES, Category, PhaseBytes, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
 from ui.picture import Picture, Spec
-from ui.text import SHORT_PHASES, slack_bytes
+from ui.text import SHORT_PHASES
 
 #: What st.plotly_chart is to show besides the picture: nothing.
 CONFIG = {"displayModeBar": False}
@@ -37,8 +37,8 @@ PATTERNS: dict[Category, str] = {
 def breakdown_figure(plan: Plan) -> Picture:
     """What is on the card at the peak, by category, as one stacked bar against the card's usable memory."""
     traces = [segment(CATEGORY_NAMES[c], getattr(plan, f"{c}_bytes"), PATTERNS[c]) for c in CATEGORIES]
-    traces += [segment("allocator's slack", slack_bytes(plan), "+"), _band(plan)]
-    edge = gib(max(plan.high_bytes, plan.usable_bytes or 0)) * 1.06
+    traces += [segment("allocator's slack", plan.slack_bytes, "+"), _band(plan)]
+    edge = gib(max(plan.needed_band[1], plan.usable_bytes or 0)) * 1.06
     clear_of_line(traces, plan.usable_bytes, edge)
     layout = stacked_layout(_BAR_HEIGHT) | {
         "bargap": 0.1,
@@ -86,18 +86,18 @@ def marker(pattern: str) -> Spec:
 
 def _band(plan: Plan) -> Spec:
     """The 90% band on the whole, as a whisker at the end of the bar."""
-    text = f"90% band: {format_gib(plan.low_bytes)} to {format_gib(plan.high_bytes)}"
+    text = f"90% band: {format_gib(plan.needed_band[0])} to {format_gib(plan.needed_band[1])}"
     return {
         "type": "scatter",
         "name": "90% band",
-        "x": [gib(plan.device_bytes)],
+        "x": [gib(plan.needed_bytes)],
         "y": [""],
         "mode": "markers",
         "marker": {"color": GREY, "size": 7, "symbol": "diamond"},
         "error_x": {
             "type": "data",
-            "array": [gib(plan.high_bytes - plan.device_bytes)],
-            "arrayminus": [gib(plan.device_bytes - plan.low_bytes)],
+            "array": [gib(plan.needed_band[1] - plan.needed_bytes)],
+            "arrayminus": [gib(plan.needed_bytes - plan.needed_band[0])],
             "color": GREY,
             "thickness": 2,
             "width": 8,
@@ -164,7 +164,7 @@ def _peak(plan: Plan) -> Spec:
 
 def card_level(plan: Plan) -> list[Spec]:
     """The card's line, where it is near enough to tell something: a card far larger would flatten the step."""
-    if plan.usable_bytes is None or plan.usable_bytes > 3 * plan.device_bytes:
+    if plan.usable_bytes is None or plan.usable_bytes > 3 * plan.needed_bytes:
         return []
     usable = gib(plan.usable_bytes)
     line: Spec = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": usable, "y1": usable}

@@ -8,7 +8,6 @@ from planner.answer import Plan
 from planner.errors import PlannerError
 from planner.schema import PlanRequest
 from ui import state
-from ui.text import needed_bytes
 
 By = Literal["methods", "GPUs", "stacks", "saved questions"]
 BY: tuple[By, ...] = ("methods", "GPUs", "stacks", "saved questions")
@@ -41,10 +40,12 @@ def variants(
 
 
 def _changed(by: By, values: state.Values, name: str) -> dict[str, Any]:
-    """A stack brings its own values, in the place of those that the stack at hand brought."""
+    """A stack brings its own values, in the place of those that the stack at hand brought; for a method its own too."""
     changed = {**state.defaults(), **values, _CHANGED[by]: name}
     if by == "stacks":
         changed |= state.change_of_stack(changed, str(values.get("stack")), name, str(changed["method"]))
+    if by == "methods":
+        changed |= state.change_of_method({**state.defaults(), **values}, name)
     return changed
 
 
@@ -59,7 +60,7 @@ def answered(name: str, values: dict[str, Any], plan_of: Callable[[PlanRequest],
 
 def headline(found: Sequence[tuple[str, Plan]]) -> str:
     """The comparison in a sentence: which fit, and which needs least or is the smallest card."""
-    least = min(found, key=lambda pair: needed_bytes(pair[1]))[0]
+    least = min(found, key=lambda pair: pair[1].resident_bytes)[0]
     fitting = [(name, plan) for name, plan in found if plan.verdict == "fits"]
     tight = [name for name, plan in found if plan.verdict == "tight"]
     if all(plan.verdict is None for _, plan in found):

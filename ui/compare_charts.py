@@ -8,7 +8,6 @@ from planner.report import CATEGORY_NAMES
 from planner.units import format_gib, gib
 from ui.charts import GREY, PATTERNS, marker, stacked_layout
 from ui.picture import Picture, Spec
-from ui.text import slack_bytes
 
 _BAR_HEIGHT = 46
 _AROUND = 130
@@ -23,9 +22,9 @@ def compare_figure(found: Named) -> Picture:
         _segments(CATEGORY_NAMES[c], PATTERNS[c], names, [getattr(plan, f"{c}_bytes") for _, plan in found])
         for c in CATEGORIES
     ]
-    traces.append(_segments("allocator's slack", "+", names, [slack_bytes(plan) for _, plan in found]))
+    traces.append(_segments("allocator's slack", "+", names, [plan.slack_bytes for _, plan in found]))
     traces += [_bands(found), *_cards(found)]
-    edge = max(gib(max(plan.high_bytes, plan.usable_bytes or 0)) for _, plan in found) * 1.06
+    edge = max(gib(max(plan.needed_band[1], plan.usable_bytes or 0)) for _, plan in found) * 1.06
     return Picture(traces, _layout(len(found), edge))
 
 
@@ -47,19 +46,19 @@ def _bands(found: Named) -> Spec:
     return {
         "type": "scatter",
         "name": "90% band",
-        "x": [gib(plan.device_bytes) for _, plan in found],
+        "x": [gib(plan.needed_bytes) for _, plan in found],
         "y": [name for name, _ in found],
         "mode": "markers",
         "marker": {"color": GREY, "size": 7, "symbol": "diamond"},
         "error_x": {
             "type": "data",
-            "array": [gib(plan.high_bytes - plan.device_bytes) for _, plan in found],
-            "arrayminus": [gib(plan.device_bytes - plan.low_bytes) for _, plan in found],
+            "array": [gib(plan.needed_band[1] - plan.needed_bytes) for _, plan in found],
+            "arrayminus": [gib(plan.needed_bytes - plan.needed_band[0]) for _, plan in found],
             "color": GREY,
             "thickness": 2,
             "width": 6,
         },
-        "customdata": [f"{format_gib(plan.low_bytes)} to {format_gib(plan.high_bytes)}" for _, plan in found],
+        "customdata": [f"{format_gib(plan.needed_band[0])} to {format_gib(plan.needed_band[1])}" for _, plan in found],
         "hovertemplate": "%{y}, 90% band: %{customdata}<extra></extra>",
     }
 
@@ -92,7 +91,7 @@ def _layout(bars: int, edge: float) -> dict[str, Any]:
 
 def compare_alt(found: Named) -> str:
     """The picture's takeaway, for those who cannot see it."""
-    said = [f"{name} {format_gib(plan.device_bytes)}" + _offered(plan) for name, plan in found]
+    said = [f"{name} {format_gib(plan.needed_bytes)}" + _offered(plan) for name, plan in found]
     return f"Stacked bars of the estimated memory at the peak: {'; '.join(said)}."
 
 

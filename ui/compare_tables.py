@@ -7,26 +7,25 @@ import pandas as pd
 from planner.answer import CATEGORIES, PHASE_NAMES, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import gib
-from ui.text import needed_bytes, paged_bytes, slack_bytes
 
 Named = Sequence[tuple[str, Plan]]
 
 
 def compare_frame(found: Named) -> pd.DataFrame:
     """A row a question: verdict, need with its band, what the card offers, the difference to the first row."""
-    first = needed_bytes(found[0][1])
+    first = found[0][1].resident_bytes
     rows = [_row(name, plan, first) for name, plan in found]
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 def _row(name: str, plan: Plan, first: int) -> dict[str, object]:
-    needed, paged = needed_bytes(plan), paged_bytes(plan)
+    needed, (low, high) = plan.resident_bytes, plan.resident_band
     return {
         "question": name,
         "verdict": plan.verdict,
         "needs": gib(needed),
-        "from": gib(max(plan.low_bytes - paged, 0)),
-        "to": gib(max(plan.high_bytes - paged, 0)),
+        "from": gib(low),
+        "to": gib(high),
         "card offers": None if plan.usable_bytes is None else gib(plan.usable_bytes),
         "left over": None if plan.headroom_bytes is None else gib(plan.headroom_bytes),
         "to the first": gib(needed - first),
@@ -52,4 +51,4 @@ def parts_frame(found: Named) -> pd.DataFrame:
 
 def _parts(plan: Plan) -> list[float]:
     parts = [getattr(plan, f"{c}_bytes") for c in CATEGORIES]
-    return [gib(size) for size in (*parts, slack_bytes(plan), plan.device_bytes)]
+    return [gib(size) for size in (*parts, plan.slack_bytes, plan.needed_bytes)]

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from ui import state
-from ui.widgets import choice, count, group, select, set_inputs, share, switch
+from ui.widgets import choice, count, group, held_inputs, select, set_inputs, share, switch
 
 #: Settings that stand in a group of their own, which opens where the link sets one of them.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -100,8 +100,7 @@ def more() -> dict[str, Any]:
 
 def _stack() -> str:
     """The training stack; choosing one puts its values into the inputs, which can then be changed."""
-    st.session_state.setdefault("stack_before", st.query_params.get("stack", state.NO_STACK))
-    return select(
+    stack = select(
         "stack",
         "Training stack",
         state.choices("stack"),
@@ -110,14 +109,14 @@ def _stack() -> str:
         typed=True,
         on_change=_take_stack,
     )
+    st.session_state["stack_before"] = stack
+    return stack
 
 
 def _take_stack() -> None:
     """Take back what the former stack set and nobody changed since, and put in what the new one sets."""
     before, after, method = (st.session_state.get(key) for key in ("stack_before", "stack", "method"))
-    held = {key: st.session_state.get(key) for key in state.FIELDS}
-    st.session_state["stack_before"] = after
-    set_inputs(state.change_of_stack(held, str(before), str(after), str(method)))
+    set_inputs(state.change_of_stack(held_inputs(), str(before), str(after), str(method)))
 
 
 def adapters() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ui import own, saved, state, text
 from ui.answers import gpu_keys, model_ids
 from ui.input_groups import GROUPS, adapters, more, quantization, sharing
 from ui.money_inputs import dataset, pricing
-from ui.widgets import choice, count, fact, one_of, select, set_inputs
+from ui.widgets import choice, count, fact, held_inputs, one_of, select, set_inputs
 
 
 def sidebar(page: str) -> dict[str, Any]:
@@ -110,7 +110,9 @@ def _question() -> dict[str, Any]:
         state.choices("method"),
         state.default("method"),
         "full: all weights; lora: adapters on frozen weights; qlora: adapters on a 4-bit base.",
+        on_change=_take_method,
     )
+    st.session_state["method_before"] = method
     cards = [*own.own_cards(), *gpu_keys()]
     gpu = select("gpu", "GPU", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)
     fact(lambda: text.gpu_facts(find_gpu(str(gpu))))
@@ -125,6 +127,12 @@ def _question() -> dict[str, Any]:
             "per_device_train_batch_size", "Batch size", "`per_device_train_batch_size`: sequences in one forward pass."
         ),
     }
+
+
+def _take_method() -> None:
+    """Put in what the named stack has for the method that was chosen."""
+    held = held_inputs() | {"method": st.session_state["method_before"]}
+    set_inputs(state.change_of_method(held, str(st.session_state.get("method"))))
 
 
 def model_facts(model: str) -> str:

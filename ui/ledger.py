@@ -22,7 +22,7 @@ def breakdown(plan: Plan) -> None:
     """The bar of the parts against the card's line; a chosen part is derived below."""
     st.subheader("Where the memory goes", anchor=False)
     st.caption(
-        "What is on the card at the peak of a step (estimated), with the 90% band on the whole. "
+        f"What is on the card at the peak of a step (estimated), with the 90% band on the whole{_paged(plan)}. "
         "Click a part to open it."
     )
     event = st.plotly_chart(
@@ -38,6 +38,11 @@ def breakdown(plan: Plan) -> None:
             _part(plan, CATEGORIES[point["curve_number"]])
         elif point["curve_number"] == len(CATEGORIES):
             _box(text.slack_title(plan), text.slack_derivation(plan), text.SLACK_SOURCE)
+
+
+def _paged(plan: Plan) -> str:
+    """What of the bar is not held against the card."""
+    return f"; {format_gib(plan.paged_bytes)} of its optimizer states can leave the card" if plan.paged_bytes else ""
 
 
 def _part(plan: Plan, category: Category) -> None:

@@ -17,7 +17,7 @@ from ui import charts, course_chart, figures, links, state, text
 from ui.answers import Below
 from ui.course_chart import Course
 from ui.ledger import gib_columns
-from ui.widgets import set_inputs
+from ui.widgets import apply_changes, set_inputs
 
 
 def examples() -> None:
@@ -51,7 +51,7 @@ def verdict(request: PlanRequest, plan: Plan) -> None:
     with st.grid(4, min_column_width=150):
         st.metric(
             "Needs (estimated)",
-            figures.short_gib(text.needed_bytes(plan)),
+            figures.short_gib(plan.resident_bytes),
             text.short_band(plan),
             delta_color="off",
             delta_arrow="off",
@@ -116,7 +116,9 @@ def _suggestion(suggestion: Suggestion, costs: str, key: str) -> None:
     if values is None:
         st.markdown(f"**{suggestion.label}**")
     else:
-        st.button(suggestion.label, key=f"apply_{key}", on_click=set_inputs, args=(values,), width="stretch", wrap=True)
+        st.button(
+            suggestion.label, key=f"apply_{key}", on_click=apply_changes, args=(values,), width="stretch", wrap=True
+        )
     st.markdown(text.suggestion_effect(suggestion))
     st.caption(costs)
 
@@ -126,7 +128,7 @@ def timeline(plan: Plan, course: Course) -> None:
     st.subheader("One training step", anchor=False)
     st.caption(
         "The highest moment of every layer, forward and backward (estimated): tensors and the CUDA context, without "
-        f"the allocator's slack of {format_gib(text.slack_bytes(plan))}."
+        f"the allocator's slack of {format_gib(plan.slack_bytes)}."
     )
     figure, alt = course_chart.course_figure(course, plan), course_chart.course_alt(course, plan)
     st.plotly_chart(figure, key="timeline", config=charts.CONFIG, alt=alt)

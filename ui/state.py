@@ -199,6 +199,14 @@ def change_of_stack(held: Values, before: str, after: str, method: str) -> dict[
     return {key: default(key) for key, value in former.items() if held.get(key) == value} | stack_fills(after, method)
 
 
+def change_of_method(held: Values, after: str) -> dict[str, Any]:
+    """What the inputs become under their stack by another method: what nobody changed follows the stack's values."""
+    stack = str(held.get("stack"))
+    former, new = stack_fills(stack, str(held.get("method"))), stack_fills(stack, after)
+    untouched = [key for key in former | new if held.get(key) in (None, former.get(key, default(key)))]
+    return {key: new.get(key, default(key)) for key in untouched}
+
+
 def in_force(values: Values) -> Iterator[tuple[str, Any]]:
     """Inputs that this question has a use for; those left empty have their first value."""
     filled = {key: default(key) if values.get(key) in (None, "") else values[key] for key in FIELDS}

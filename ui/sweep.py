@@ -56,7 +56,7 @@ def table_axes(request: PlanRequest, choice: Choice) -> Axes:
     for gpu in choice.gpus:
         check_card(gpu)
     axes = axes_of(
-        base_of(request),
+        base_of(request, sharing=True),
         [_model(request), *choice.models],
         choice.methods or (request.method,),
         [*([] if request.gpu is None else [request.gpu]), *choice.gpus],

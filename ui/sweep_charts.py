@@ -59,7 +59,7 @@ Cell = tuple[str | None, float | None]
 def _cells(table: Block) -> tuple[list[int], list[int], list[list[Cell]]]:
     """Lengths, batches, and (verdict, GiB) by batch, then by length."""
     found: dict[tuple[int, int], Cell] = {}
-    names = ("max_length", "per_device_train_batch_size", "verdict", "device_gib")
+    names = ("max_length", "per_device_train_batch_size", "verdict", "needs_gib")
     for length, batch, verdict, gib in zip(*(table.values(name) for name in names), strict=True):
         found[int(length or 0), int(batch or 0)] = (None if verdict is None else str(verdict), _number(gib))
     lengths, batches = (sorted({key[axis] for key in found}) for axis in (0, 1))

@@ -61,8 +61,8 @@ def table(axes: Axes, found: Block) -> None:
     fitting = sum(verdict == "fits" for verdict in found.values("verdict"))
     st.subheader(f"{fitting:,} of {found.num_rows:,} fit", anchor=False)
     st.caption(
-        "Estimated; GiB of one card as nvidia-smi shows it. GPUs needed: the fewest of these cards on which it fits, "
-        "fully sharded. What does not fit has no time and no cost."
+        "Estimated; what each card needs, in GiB. GPUs needed: the fewest of these cards on which it fits, "
+        "shared as in its row. What does not fit has no time and no cost."
     )
     st.dataframe(
         sweep_tables.table_frame(found),
@@ -107,7 +107,7 @@ def _columns() -> dict[str, Any]:
     return {
         "model": st.column_config.TextColumn(pinned=True),
         "length": number(format="localized"),
-        "GiB": number(format="%.1f"),
+        "needs GiB": number(format="%.1f"),
         "card offers": number(format="%.1f"),
         "tokens a second": number(format="localized"),
         "hours": number(format="%.3g"),
@@ -127,7 +127,9 @@ def grid(request: PlanRequest, card: str) -> None:
         st.warning(error.message, icon=":material/report:")
         return
     what = f"{found.value('model', 0)}, {request.method}, {request.num_gpus} x {card}"
-    st.caption(f"{what}: GiB of one card, estimated. ✓ fits, ~ tight, ✗ does not fit; empty: longer than it can be.")
+    st.caption(
+        f"{what}: GiB that each card needs, estimated. ✓ fits, ~ tight, ✗ does not fit; empty: longer than it can be."
+    )
     st.plotly_chart(
         sweep_charts.heat_figure(found), key="heat", config=charts.CONFIG, alt=sweep_charts.heat_alt(found, what)
     )

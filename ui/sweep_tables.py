@@ -14,11 +14,12 @@ SHOWN = {
     "method": "method",
     "gpu": "GPU",
     "num_gpus": "GPUs",
+    "strategy": "shared by",
     "max_length": "length",
     "per_device_train_batch_size": "batch",
     "verdict": "verdict",
     "gpus_needed": "GPUs needed",
-    "device_gib": "GiB",
+    "needs_gib": "needs GiB",
     "usable_gib": "card offers",
     "tokens_per_second": "tokens a second",
     "train_hours": "hours",
@@ -30,9 +31,9 @@ SHOWN = {
     "adapter_mib": "saved MiB",
     "refused": "why not",
 }
-_SETTINGS = {"strategy": "shared by", "gradient_checkpointing": "checkpointing", "loss": "loss"}
+_SETTINGS = {"gradient_checkpointing": "checkpointing", "loss": "loss"}
 _FRONT = ("method", "gpu", "num_gpus", "strategy", "per_device_train_batch_size", "gradient_checkpointing", "loss")
-_FRONT += ("verdict", "device_gib", "train_hours", "cost_usd", "usd_per_hour", "price_provider", "price_date")
+_FRONT += ("verdict", "needs_gib", "train_hours", "cost_usd", "usd_per_hour", "price_provider", "price_date")
 
 
 def table_frame(table: Block) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from planner.answer import CATEGORIES, PHASE_NAMES, Plan
 from planner.report import CATEGORY_NAMES
 from planner.units import gib
 from ui.figures import number
-from ui.text import slack_bytes
 
 #: The largest integer of a column; a question of absurd size goes beyond it, and is then shown rounded.
 _MAX_INTEGER = 2**63 - 1
@@ -45,7 +44,7 @@ def _put_in(inputs: dict[str, int | float | str]) -> str:
 def category_table(plan: Plan) -> pa.Table:
     """What the bar shows: bytes of each category at the peak, the allocator's slack, and the whole."""
     parts: dict[str, int] = {CATEGORY_NAMES[category]: getattr(plan, f"{category}_bytes") for category in CATEGORIES}
-    parts |= {"allocator's slack": slack_bytes(plan), "on the card": plan.needed_bytes}
+    parts |= {"allocator's slack": plan.slack_bytes, "on the card": plan.needed_bytes}
     columns = {
         "part": _texts(parts),
         "GiB": _shares(gib(num_bytes) for num_bytes in parts.values()),

@@ -118,10 +118,10 @@ def _shared(parallelism: ParallelismSettings) -> str:
 
 
 def settings(request: PlanRequest) -> str:
-    """The settings that differ from the defaults, "" where none does."""
+    """The settings that the question itself makes, "" where it makes none."""
     asked = {"id", "model", "method", "gpu", "num_gpus", "parallelism", "max_length", "per_device_train_batch_size"}
     asked |= {"dataset", "pricing"}
-    changed = request.model_dump(exclude_defaults=True, exclude=asked)
+    changed = request.model_dump(exclude_unset=True, exclude=asked)
     words: list[str] = []
     for name, value in changed.items():
         fields = value if isinstance(value, dict) else {name: value}
@@ -147,7 +147,7 @@ def verdict_sentence(request: PlanRequest, plan: Plan) -> str:
     """What it needs, what the card offers, and where the peak falls."""
     peak = f"The peak falls {peak_place(plan)}."
     who = "It needs" if request.num_gpus == 1 else "Each card needs"
-    need = f"{who} an estimated **{format_gib(needed_bytes(plan))}** (90% band {band(plan)})"
+    need = f"{who} an estimated **{format_gib(plan.resident_bytes)}** (90% band {band(plan)})"
     if plan.usable_bytes is None:
         return f"{need}. {peak}"
     return f"{need}; the card offers **{format_gib(plan.usable_bytes)}**{_meaning(request, plan)}. {peak}"
@@ -168,29 +168,17 @@ def _meaning(request: PlanRequest, plan: Plan) -> str:
     return f", which leaves {format_gib(plan.headroom_bytes)}"
 
 
-def paged_bytes(plan: Plan) -> int:
-    """Optimizer states that can leave the card, and are not held against it."""
-    if plan.usable_bytes is None or plan.headroom_bytes is None:
-        return 0
-    return plan.needed_bytes - (plan.usable_bytes - plan.headroom_bytes)
-
-
-def slack_bytes(plan: Plan) -> int:
-    """What the allocator holds beyond the live tensors: rounding and fragmentation."""
-    return plan.needed_bytes - plan.peak_bytes - plan.runtime_bytes
-
-
 def slack_title(plan: Plan) -> str:
     """The allocator's slack, as a derivation's title."""
-    return f"**allocator's slack** (fitted): {format_gib(slack_bytes(plan), 3)}"
+    return f"**allocator's slack** (fitted): {format_gib(plan.slack_bytes, 3)}"
 
 
 def slack_derivation(plan: Plan) -> str:
     """What is on the card beyond the ledger's terms."""
     terms = plan.peak_bytes + plan.runtime_bytes
     return (
-        "slack = on the card - terms of the ledger\n"
-        f"= {plan.device_bytes:,} - {terms:,}\n= {slack_bytes(plan):,} bytes = {format_gib(slack_bytes(plan), 3)}"
+        "slack = needed on the card - terms of the ledger\n"
+        f"= {plan.needed_bytes:,} - {terms:,}\n= {plan.slack_bytes:,} bytes = {format_gib(plan.slack_bytes, 3)}"
     )
 
 
@@ -199,21 +187,15 @@ SLACK_SOURCE = (
 )
 
 
-def needed_bytes(plan: Plan) -> int:
-    """What must stay on the card."""
-    return plan.needed_bytes - paged_bytes(plan)
-
-
 def band(plan: Plan) -> str:
     """The 90% band of what is needed, as "51.0 to 54.2"."""
-    paged = paged_bytes(plan)
-    low, high = (format_gib(max(edge - paged, 0)).removesuffix(" GiB") for edge in plan.needed_band)
+    low, high = (format_gib(edge).removesuffix(" GiB") for edge in plan.resident_band)
     return f"{low} to {high}"
 
 
 def short_band(plan: Plan) -> str:
     """The band where room is narrow."""
-    low, high = (short_gib(max(edge - paged_bytes(plan), 0)).removesuffix(" GiB") for edge in plan.needed_band)
+    low, high = (short_gib(edge).removesuffix(" GiB") for edge in plan.resident_band)
     return f"{low} to {high}"
 
 
@@ -286,7 +268,7 @@ def breakdown_alt(plan: Plan) -> str:
     (largest, name), _, _ = shares
     card = f" against the {format_gib(plan.usable_bytes)} the card offers" if plan.usable_bytes is not None else ""
     return (
-        f"Stacked bar of the estimated {format_gib(plan.device_bytes)}{card}; "
+        f"Stacked bar of the estimated {format_gib(plan.needed_bytes)}{card}; "
         f"the {name} take {format_gib(largest)} of it."
     )
 

@@ -23,6 +23,18 @@ def set_inputs(values: Mapping[str, Any]) -> None:
         st.session_state[key] = value
 
 
+def held_inputs() -> dict[str, Any]:
+    """What the inputs of a question hold, None for those that are not drawn."""
+    return {key: st.session_state.get(key) for key in state.FIELDS}
+
+
+def apply_changes(changes: Mapping[str, Any]) -> None:
+    """Put changes into the inputs; with another method come its stack's values for it."""
+    if "method" in changes:
+        set_inputs(state.change_of_method(held_inputs(), str(changes["method"])))
+    set_inputs(changes)
+
+
 def group(name: str, label: str, icon: str) -> AbstractContextManager[Any]:
     """Settings that stand apart, open where the link sets one of them."""
     return st.expander(label, icon=f":material/{icon}:", expanded=name in st.session_state["open_groups"])
@@ -53,7 +65,13 @@ def select(
 
 
 def one_of(
-    key: str, label: str, options: Sequence[str], first: str, help_text: str | None = None, hidden: bool = False
+    key: str,
+    label: str,
+    options: Sequence[str],
+    first: str,
+    help_text: str | None = None,
+    hidden: bool = False,
+    on_change: Callable[[], None] | None = None,
 ) -> str:
     """One of a few values, side by side; the first where a link names none (Streamlit 1.67 then gives None)."""
     value = st.segmented_control(
@@ -64,6 +82,7 @@ def one_of(
         key=key,
         help=help_text,
         label_visibility="collapsed" if hidden else "visible",
+        on_change=on_change,
         **URL,
     )
     return value if value in options else first

@@ -53,9 +53,8 @@ def trials_per_card(plan: Plan) -> int:
     """
     if plan.verdict is None or plan.verdict == "does not fit":
         return 0
-    assert plan.usable_bytes is not None and plan.headroom_bytes is not None
-    paged = plan.needed_bytes - (plan.usable_bytes - plan.headroom_bytes)
-    return max(plan.usable_bytes // (plan.needed_band[1] - paged), 1)
+    assert plan.usable_bytes is not None
+    return max(plan.usable_bytes // plan.resident_band[1], 1)
 
 
 def search_cost(plan: Plan, rate: Rate, num_gpus: int, hours: float, search: Search) -> SearchCost | str:

@@ -26,6 +26,9 @@ _BYTES = {
     "device_gib": "device_bytes",
     "device_low_gib": "low_bytes",
     "device_high_gib": "high_bytes",
+    "needs_gib": "resident_bytes",
+    "needs_low_gib": "resident_low_bytes",
+    "needs_high_gib": "resident_high_bytes",
     "headroom_gib": "headroom_bytes",
 }
 #: Columns that only the model and its method decide.

@@ -18,7 +18,10 @@ def notes(axes: Axes) -> tuple[tuple[str, str], ...]:
         ("what this is", f"estimated by tunebudget {__version__}; nothing here was measured"),
         ("settings of all rows", _settings(axes)),
         ("bytes", "of one card, the one with the most; GiB are 1024^3 bytes"),
-        ("verdict", "fits: the whole 90% band is within what the card offers; tight: the limit lies in the band"),
+        (
+            "verdict",
+            "fits: the whole 90% band of needs_gib is within usable_gib; tight: the limit lies in the band",
+        ),
         (
             "several cards",
             f"{SHARDED} where no strategy is named, none on one card; machines of at most {CARDS_A_NODE} cards where "

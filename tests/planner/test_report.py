@@ -93,8 +93,8 @@ def test_tight_says_which_way_it_leans(chance_to_run_out: float | None, words: s
 def test_paged_states_are_named_where_they_are_not_held_against_the_card() -> None:
     plan = judged("fits", 40, 23, headroom_bytes=3 * GIB)
     assert needs_text(plan) == (
-        "It needs 40.0 GiB (estimated; 36.0 to 44.0 GiB), of which 20.0 GiB are paged optimizer states that can leave "
-        "the card; the card offers 23.0 GiB: 3.0 GiB left."
+        "It needs 20.0 GiB (estimated; 16.0 to 24.0 GiB) beside 20.0 GiB of paged optimizer states that can leave the "
+        "card; the card offers 23.0 GiB: 3.0 GiB left."
     )
 
 

@@ -39,7 +39,7 @@ def check_answer(app: AppTest) -> None:
     assert not app.error
     plan = estimate(state.request_from_values(inputs(app)))
     assert heading(app) == text.verdict_heading(plan.verdict)
-    assert app.metric[0].value == format_gib(text.needed_bytes(plan))
+    assert app.metric[0].value == format_gib(plan.resident_bytes)
 
 
 def test_first_visit_answers_without_reading(open_page: Visit) -> None:

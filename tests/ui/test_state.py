@@ -165,3 +165,11 @@ def test_terms_of_another_way_to_pay_are_left_out() -> None:
     request = state.request_from_values({"pricing": "spot", "power_w": 300.0, "provider": "aws"})
     assert request.pricing.model_dump(exclude_unset=True) == {"kind": "spot", "provider": "aws"}
     assert state.request_from_values({"pricing": "owned", "provider": "aws"}).pricing.provider is None
+
+
+def test_another_method_brings_what_the_stack_has_for_it_and_leaves_what_was_changed() -> None:
+    held = {"stack": "llamafactory", "method": "lora", **state.change_of_stack({}, "", "llamafactory", "lora")}
+    assert state.change_of_method(held, "qlora")["upcast_unquantized"] is False
+    changed = held | {"lora_r": 64, "gradient_checkpointing": False}
+    assert state.change_of_method(changed, "qlora").keys().isdisjoint({"lora_r", "gradient_checkpointing"})
+    assert state.change_of_method({"stack": state.NO_STACK, "method": "lora"}, "full") == {}

@@ -53,7 +53,7 @@ def test_sentence_of_other_cases(make_plan: PlanMaker, changes: dict[str, object
 
 def test_paged_states_are_not_held_against_the_card(make_plan: PlanMaker) -> None:
     plan = make_plan(headroom_bytes=0)  # 18 GiB in all, of which 2 can leave a card that offers 16
-    assert text.needed_bytes(plan) == 16 * GIB
+    assert plan.resident_bytes == 16 * GIB
     assert text.band(plan) == "15.0 to 18.0"
 
 

@@ -18,6 +18,7 @@ MEMORY = {
     "device_gib": "device_bytes",
     "device_low_gib": "low_bytes",
     "device_high_gib": "high_bytes",
+    "needs_gib": "resident_bytes",
     "usable_gib": "usable_bytes",
     "headroom_gib": "headroom_bytes",
 }
@@ -26,7 +27,8 @@ MEMORY = {
 def test_the_columns_are_these() -> None:
     assert " ".join(column.name for column in COLUMNS) == (
         "model method gpu num_gpus strategy max_length per_device_train_batch_size verdict gpus_needed peak_gib "
-        "device_gib device_low_gib device_high_gib usable_gib headroom_gib total_params trainable_params adapter_mib "
+        "device_gib device_low_gib device_high_gib needs_gib needs_low_gib needs_high_gib usable_gib headroom_gib "
+        "total_params trainable_params adapter_mib "
         "step_seconds tokens_per_second mfu train_hours usd_per_hour cost_usd usd_per_million_tokens price_provider "
         "price_instance price_region price_kind price_date price_source price_note refused"
     )
