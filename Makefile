@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements.txt)
 
-.PHONY: app test profile clean bench bench-app
+.PHONY: app test test-slow profile clean bench bench-app
 
 app: .venv/installed-app
 	$(BIN)/python -m planner app
@@ -18,6 +18,10 @@ test: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q $(PYTEST)
+
+# The rest of the rounds of which `make test` runs a sample.
+test-slow: .venv/installed-test
+	$(BIN)/python -m pytest -q $(PYTEST) -m slow
 
 bench: .venv/installed-app
 	$(BIN)/python -m benchmarks.planner

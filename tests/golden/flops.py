@@ -55,7 +55,7 @@ class Counted:
 
     def requests(self) -> Iterator[tuple[str, PlanRequest]]:
         """A request for each column, of the newest release of transformers: that is what was counted."""
-        base = next(self.slice.requests()).model_dump(exclude_unset=True) | {"stack": "transformers"}
+        base = self.slice.request("full", False).model_dump(exclude_unset=True) | {"stack": "transformers"}
         base["model"] = SMALL.get(self.slice.model_type, base["model"])
         for method, kind in SETTINGS:
             fields = base | {"method": method} | CHECKPOINTING[kind]

@@ -3,7 +3,7 @@ writes matrix.csv anew (or the rows of these model_types). Review the diff.
 
 A row is one model_type: the smallest model of the catalogue that transformers' class builds as it is, cut to the layers
 of its first period; the columns say by how many percent of the traced peak the planned one is off.
-tests/profiler/test_matrix.py traces all of it again.
+tests/profiler/test_matrix.py traces it again: two cells of each row, and all of it with -m slow.
 """
 
 import csv
@@ -47,23 +47,23 @@ class Slice:
     layers: int
     max_length: int
 
-    def requests(self) -> Iterator[PlanRequest]:
-        """One for each setting, in the order of the columns."""
+    def request(self, method: str, checkpointing: bool) -> PlanRequest:
+        """The question of one cell."""
         from profiler.configs import cut_fields
 
         config = _adapted(cut_fields(resolve_config(self.model)[1], self.layers), self.model_type)
-        for method, checkpointing in SETTINGS:
-            fields = {"method": method, "gradient_checkpointing": checkpointing, "device": "cpu"}
-            fields |= {"stack": installed_stack()}
-            fields |= {"per_device_train_batch_size": BATCH, "max_length": self.max_length}
-            yield parse_request({"model": config} | fields)
+        fields = {"method": method, "gradient_checkpointing": checkpointing, "device": "cpu"}
+        fields |= {"stack": installed_stack()}
+        fields |= {"per_device_train_batch_size": BATCH, "max_length": self.max_length}
+        return parse_request({"model": config} | fields)
 
     def cells(self) -> list[str]:
-        """How far the plan is off today: percent of the traced peak, or who refuses."""
-        return [_cell(request) for request in self.requests()]
+        """All cells of the row as they are today, in the order of the columns."""
+        return [cell(self.request(*setting)) for setting in SETTINGS]
 
 
-def _cell(request: PlanRequest) -> str:
+def cell(request: PlanRequest) -> str:
+    """How far the plan is off today: percent of the traced peak, or who refuses."""
     from profiler.trace import trace
 
     try:

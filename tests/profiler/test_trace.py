@@ -1,6 +1,7 @@
 """Traces against real steps on this CPU, to the byte, and slices against whole models."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,11 @@ FIGURES = ("weights_bytes", "peak_bytes", "steady_bytes", "trainable_params", "t
 GOLDEN_FILE = Path(__file__).parents[1] / "golden" / "measured_cpu.jsonl"
 GOLDEN = {line["request"]["id"]: line for line in map(json.loads, GOLDEN_FILE.read_text().splitlines())}
 
-#: Cheap lines of the golden file, one for each way of training: traced by default; all of them with -m slow.
-GOLDEN_QUICK = {"cpu000", "cpu001", "cpu017", "cpu025"}
+#: Lines of the golden file that are traced by default, one or two of each family; the others with -m slow.
+GOLDEN_QUICK = {
+    *("cpu000", "cpu001", "cpu002", "cpu006", "cpu011", "cpu015", "cpu017", "cpu020", "cpu021", "cpu022", "cpu025"),
+    *("cpu031", "cpu034", "cpu035", "cpu039", "cpu041", "cpu042"),
+}
 DEEP_LLAMA = LLAMA | {"num_hidden_layers": 8}
 DEEP = {
     "full: gradients grow backward": request(DEEP_LLAMA, optim="sgd", gradient_checkpointing=True),
@@ -60,6 +64,17 @@ def test_slices_stand_for_the_whole_model(recipe: PlanRequest) -> None:
     assert sliced.peak_phase == whole.peak_phase
     assert sliced.storages == whole.storages
     assert sliced.series == whole.series
+
+
+def test_the_quick_lines_leave_out_no_family_method_optimizer_or_attention() -> None:
+    def kinds(names: Iterable[str]) -> set[str]:
+        asked = [GOLDEN[name]["request"] for name in names]
+        fields = ("method", "optim", "attn_implementation", "dtype", "mixed_precision", "gradient_checkpointing")
+        return {f"{field} {one[field]}" for one in asked for field in fields} | {
+            one["model"]["model_type"] for one in asked
+        }
+
+    assert kinds(GOLDEN_QUICK) == kinds(GOLDEN)
 
 
 def test_categories_add_up_to_the_peak() -> None:

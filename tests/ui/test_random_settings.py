@@ -17,8 +17,8 @@ PAGES = tuple(sorted(path.stem for path in (ROOT / "ui" / "pages").glob("*.py"))
 FAULT = "a fault of this program"
 #: Settings of one visit: its address, then changes of the inputs.
 A_VISIT = 5
-#: The quick round has 20 settings a page, beside the hundred of test_fit_page.py; the slow one 300 a page.
-SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 60))]
+#: The quick round has 60 settings a page, beside the hundred of test_fit_page.py; the slow one 300 more.
+SEEDS = [*range(10), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(10, 60))]
 
 
 @pytest.fixture(autouse=True)
