@@ -3,7 +3,7 @@ writes matrix.csv anew (or the rows of these model_types). Review the diff.
 
 A row is one model_type: the smallest model of the catalogue that transformers' class builds as it is, cut to the layers
 of its first period; the columns say by how many percent of the traced peak the planned one is off.
-tests/profiler/test_matrix.py traces it again: two cells of each row, and all of it with -m slow.
+tests/profiler/test_matrix.py traces it again: a part by default, the rest with -m slow.
 """
 
 import csv
