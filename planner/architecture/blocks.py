@@ -156,6 +156,12 @@ class Block:
         """Parameters of one layer."""
         return sum(x.numel for x in self.linears) + sum(t.numel for t in self.tensors)
 
+    @property
+    def reads_earlier_keys(self) -> bool:
+        """Queries without keys of their own: the layer attends to an earlier layer's keys and values (gemma4)."""
+        leaves = {linear.leaf for linear in self.linears}
+        return "q_proj" in leaves and leaves.isdisjoint(("k_proj", "kv_a_proj_with_mqa"))
+
 
 @dataclass(frozen=True, slots=True)
 class Architecture:

@@ -8,7 +8,7 @@ from planner.architecture.blocks import Architecture, Block, Linear, Moe, Tensor
 from planner.identity import Same
 from planner.memory.live import Monomial
 from planner.memory.reach import executed_blocks, reads_text
-from planner.memory.structure import BlockShape, Roles
+from planner.memory.structure import OWN_INPUTS, BlockShape, Roles
 
 #: A whole number, or a numpy array of them.
 Number = Any
@@ -47,6 +47,8 @@ def _widths(its_architecture: Same[Architecture]) -> Dims:
         "half_rotary_dim": rotary // 2,
         "layers": architecture.num_layers,
         "embed_rows": next((t.shape[0] for t in architecture.tensors if t.name.endswith("embed_tokens.weight")), 0),
+        "layer_rows": next((t.shape[0] for t in architecture.tensors if "embed_tokens_per_layer" in t.name), 0),
+        **own_inputs(architecture),
         "embed_width": architecture.head.in_features if architecture.head else 0,
         "heads": attention.num_heads if attention else 0,
         "head_dim": attention.head_dim if attention else 0,
@@ -59,6 +61,15 @@ def _widths(its_architecture: Same[Architecture]) -> Dims:
         **{f"{linear.leaf}.in": linear.in_features for linear in linears_beside(architecture)},
         **{f"{linear.leaf}.out": linear.out_features for linear in linears_beside(architecture)},
     }
+
+
+def own_inputs(architecture: Architecture) -> Dims:
+    """How wide the input of each layer's own is, and how many layers have one (gemma4); none where there are none."""
+    norm = next((t for t in architecture.tensors if "per_layer_projection_norm" in t.name), None)
+    made = next((linear for linear in architecture.linears if linear.leaf == OWN_INPUTS), None)
+    if norm is None or made is None:
+        return {}
+    return {"layer_input": norm.shape[0], "text_layers": made.out_features // norm.shape[0]}
 
 
 def rotary_width(architecture: Architecture, sliding: bool) -> int:
@@ -164,7 +175,9 @@ def block_shape(block: Block) -> BlockShape:
     common = {"parallel": block.parallel, "residual_dropout": block.residual_dropout > 0, "biased": biased}
     common |= {"num_norms": block.num_norms, "post_norm": block.norm_order == "post"}
     common["matmul_linears"] = bool(block.linears) and all(linear.cls == "subclass" for linear in block.linears)
-    common["shares"] = a is not None and a.position == "relative"
+    common["own_input"] = any(linear.name == "per_layer_input_gate" for linear in block.linears)
+    common["earlier_keys"] = block.reads_earlier_keys
+    common["shares"] = common["own_input"] or block.reads_earlier_keys or (a is not None and a.position == "relative")
     common["cross"] = block.cross_attention is not None
     common["norm_bias"] = has_norm_bias(block.tensors)
     common["conv_bias"] = any(tensor.name.endswith("conv1d.bias") for tensor in block.tensors)
@@ -249,6 +262,7 @@ def model_shape(architecture: Architecture) -> BlockShape:
         bidirectional=all(b.attention is not None and b.attention.kind == "bidirectional" for b in blocks),
         activation=blocks[0].mlp.activation if blocks[0].mlp is not None else "silu",
         shares=any(b.attention is not None and b.attention.position == "relative" for b in blocks),
+        own_input=any(linear.leaf == OWN_INPUTS for linear in architecture.linears),
     )
 
 

@@ -8,6 +8,7 @@ from planner.memory.graph import Value
 from planner.memory.linear_ops import dense
 from planner.memory.live import Shape
 from planner.memory.modules import Context
+from planner.memory.tape import Tape
 from planner.switches import LossPath
 
 HIDDEN: Shape = ("hidden",)
@@ -55,19 +56,29 @@ def token_embedding(
     t = c.tape
     saved = "embedding" in c.structure.saved
     weight = c.parameter("head.weight" if c.structure.tied and not saved else name, (rows, *width), saved or None)
-
-    def backward(grad: Value, *saved: Value) -> ops.Grads:
-        return (t.allocate((rows, *width), weight.dtype, "embedding grad"),)
-
-    rows_of = (("B", "S", *width), weight.dtype)
-    saves = [] if ids is None else [ids]
-    out = t.op("embeddings", *rows_of, [weight], backward, saves, kind="embedding", moved=(rows_of, rows_of))
+    out = looked_up(t, weight, width, rows, [] if ids is None else [ids])
     if scaled:
         out = ops.scale(t, out, "scaled embeddings")
     if c.structure.hooked_embeddings:
         out.requires_grad, out.leaf = True, leaf
         c.tables.append(out)
     return out
+
+
+def layer_embedding(c: Context, width: Shape) -> Value:
+    """Gemma 4's second table, whose rows hold an input for every layer."""
+    weight = c.parameter("embed_tokens_per_layer.weight", ("layer_rows", *width))
+    return ops.scale(c.tape, looked_up(c.tape, weight, width, "layer_rows", []), "scaled embeddings")
+
+
+def looked_up(t: Tape, weight: Value, width: Shape, rows: str, ids: list[Value]) -> Value:
+    """F.embedding of the batch: backward makes a dense gradient of the whole table."""
+
+    def backward(grad: Value, *saved: Value) -> ops.Grads:
+        return (t.allocate((rows, *width), weight.dtype, "embedding grad"),)
+
+    rows_of = (("B", "S", *width), weight.dtype)
+    return t.op("embeddings", *rows_of, [weight], backward, ids, kind="embedding", moved=(rows_of, rows_of))
 
 
 def rotary_tables(c: Context, dtype: str | None = None, saved: bool = True, width: str = "rotary_dim") -> None:

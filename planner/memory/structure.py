@@ -15,6 +15,8 @@ from planner.switches import DEFAULT, LossPath, Modeling
 
 #: Labels of what the model's forward makes for one kind of layer only begin with these.
 FULL, SLIDING, RECURRENT = "full attention: ", "sliding attention: ", "recurrent layers: "
+#: Gemma 4's linear that makes the inputs of each layer's own.
+OWN_INPUTS = "per_layer_model_projection"
 
 AttentionName = Literal["sdpa", "flash_attention_2", "eager"]
 
@@ -78,6 +80,7 @@ class BlockShape:
     matmul_linears: the linears are Falcon's subclass, whose forward is a matmul and an addition.
     shares: layers hand more than hidden states on (planner/memory/sharing.py). cross: attention to an encoder's output
     follows; bidirectional: no causal order. position_bias: the layer has a table of position biases.
+    own_input: each layer is given a small input of its own; earlier_keys: an earlier layer's keys and values (gemma4).
     norm_bias: LayerNorms have one; conv_bias: the convolution of a recurrence has one.
     """
 
@@ -116,6 +119,8 @@ class BlockShape:
     cross: bool = False
     bidirectional: bool = False
     position_bias: bool = False
+    own_input: bool = False
+    earlier_keys: bool = False
     conv_bias: bool = False
     norm_bias: bool = True
     roles: Roles = Roles()
@@ -135,7 +140,8 @@ class Structure:
     mask: "none" (is_causal path) or "padded" (a mask of B x 1 x S x S is passed); window_mask: a sliding-window mask
         is materialised because the sequence is longer than the window.
     autocast: the dtype of autocast, or None. single_sequence: batch of one, where some reshapes need no copy.
-    input_requires_grad: a gradient flows to the layer's input; encoder_requires_grad: to the encoder's output.
+    input_requires_grad: a gradient flows to the layer's input; given_requires_grad: to what all layers are given, an
+        encoder's output or the inputs of each layer's own.
     loop_passes: of a recurrence over the sequence: one, two, or three for all that are more.
     whole_chunks: the recurrence pads nothing, which matters where tensors are float32 throughout.
     last_of_stack: no later layer uses what this one shares.
@@ -183,7 +189,7 @@ class Structure:
     hooked_embeddings: bool = False
     loop_passes: int = 1
     whole_chunks: bool = False
-    encoder_requires_grad: bool = True
+    given_requires_grad: bool = True
     last_of_stack: bool = False
     saved: frozenset[Saved] = frozenset()
     kind: AdapterKind = "lora"

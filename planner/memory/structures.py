@@ -15,7 +15,7 @@ from planner.memory.inventory import Setup
 from planner.memory.layers import GENERIC, LITGPT, layer_family, runs_in_litgpt
 from planner.memory.loops import pass_tokens
 from planner.memory.reach import executed_blocks
-from planner.memory.structure import AttentionName, Regime, Roles, Structure
+from planner.memory.structure import OWN_INPUTS, AttentionName, Regime, Roles, Structure
 from planner.schema import PlanRequest
 
 AUTOCAST = {"no": None, "bf16": "bfloat16", "fp16": "float16"}
@@ -142,7 +142,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         shape = replace(shape, looped_experts=block.mlp.num_experts)
         if setup.quantized_experts:
             quantized |= {tensor.name for tensor in block.tensors if tensor.role in setup.as_linears}
-    reaches_encoder = base.train_base or base.hooked_embeddings or any(n.startswith("encoder.") for n in setup.adapted)
+    reaches_given = base.train_base or base.hooked_embeddings or _adapts_given(base, setup)
     # what a layer's graph does not depend on takes one value, so that alike layers share a tape
     return replace(
         base,
@@ -155,7 +155,7 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         keeps_graph=base.keeps_graph and base.holds_4bit_input and bool(quantized),
         unspread_key=base.unspread_key and shape.multi_query,
         feedforward=frozenset(n for n in adapted if prefix + n in setup.feedforward),
-        encoder_requires_grad=reaches_encoder or not shape.cross,
+        given_requires_grad=reaches_given or not (shape.cross or shape.own_input),
         window_mask=window_mask,
         adapter_dropout=base.adapter_dropout and bool(adapted),
         adapter_dtype=setup.adapter_dtype if quantized & adapted else setup.kept_dtype,
@@ -171,6 +171,11 @@ def _of_block(base: Structure, block: Block, architecture: Architecture, setup: 
         hooked_embeddings=False,
         saved=frozenset(),
     )
+
+
+def _adapts_given(base: Structure, setup: Setup) -> bool:
+    """Whether adapters stand in what all layers are given: an encoder, the projection to the layers' own inputs."""
+    return OWN_INPUTS in base.adapted or any(name.startswith("encoder.") for name in setup.adapted)
 
 
 def around_layers(base: Structure) -> Structure:

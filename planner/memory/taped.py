@@ -100,7 +100,9 @@ def _tape_layer(family: ModuleType, s: Structure) -> TapedLayer:
     c.stream_dtype = _stream_dtype(family, c)
     hidden, _ = t.boundary(("B", "S", "hidden"), c.stream_dtype, s.input_requires_grad, "layer input")
     given = family.given(c) if s.block.shares else {}
-    out, handed = _run_forward(t, c, family.layer, hidden, given)
+    picked = family.picked(c, given) if s.block.own_input else given
+    out, handed = _run_forward(t, c, family.layer, hidden, picked)
+    picked = {}
     del hidden
     t.mark()
     saved = _kept(t, out)
@@ -188,7 +190,9 @@ def _tape_model(family: ModuleType, s: Structure) -> TapedModel:
     t.tied, t.uses_of_tied = "head.weight" if tied else "embed_tokens.weight", 1 + len(between) + tied
     c = Context(t, s)
     c.stream_dtype = _stream_dtype(family, c)
-    starts = [_start(t, c, family.embed(c))]
+    embedded = family.embed(c)
+    starts = [_start(t, c, *(embedded if isinstance(embedded, tuple) else (embedded,)))]
+    del embedded
     for enter in between:
         starts.append(_start(t, c, *enter(c, _last_hidden_states(t, c, starts[-1]))))
     loss = family.loss(c, _last_hidden_states(t, c, starts[-1]))

@@ -70,7 +70,7 @@ def layer_states(architecture: Architecture, engine: str) -> tuple[LayerState, .
 
 def _block_states(block: Block, architecture: Architecture, engine: str) -> Iterator[LayerState]:
     attention = block.attention
-    if attention is None or attention.kind in ("bidirectional", "cross") or _shares(block):
+    if attention is None or attention.kind in ("bidirectional", "cross") or block.reads_earlier_keys:
         return
     if attention.kind in ("linear", "mamba"):
         yield _fixed(block, attention)
@@ -80,12 +80,6 @@ def _block_states(block: Block, architecture: Architecture, engine: str) -> Iter
         a = block.cross_attention
         keys, values = a.num_key_value_heads * a.head_dim, a.num_key_value_heads * a.v_head_dim
         yield LayerState("cross-attention", block.count, keys, values, a.num_key_value_heads, of_input=True)
-
-
-def _shares(block: Block) -> bool:
-    """Layers that read an earlier layer's keys and values (gemma4): queries without keys of their own."""
-    leaves = {linear.leaf for linear in block.linears}
-    return "q_proj" in leaves and "k_proj" not in leaves
 
 
 def _growing(block: Block, a: Attention, architecture: Architecture, engine: str) -> LayerState:

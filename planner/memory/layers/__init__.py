@@ -110,16 +110,8 @@ def _layer_family(its_architecture: Same[Architecture]) -> str:
         name = str(text.get("model_type")) if isinstance(text, dict) and "model_type" in text else name
     name = TEXT_MODELS.get(name) or LIKE.get(name, name)
     name = BEFORE_5_24.get(name, name) if architecture.modeling == "transformers_5_23" else name
-    mirrored = name in FAMILIES and not _hands_on_keys(architecture) and not _has_latent_experts(architecture)
+    mirrored = name in FAMILIES and not _has_latent_experts(architecture)
     return name if mirrored else GENERIC
-
-
-def _hands_on_keys(architecture: Architecture) -> bool:
-    """Gemma 4 with inputs of each layer's own, or with keys that later layers share: E2B and E4B, not mirrored."""
-    text = architecture.config.get("text_config")
-    fields = text if isinstance(text, dict) else architecture.config
-    shared = fields.get("hidden_size_per_layer_input") or fields.get("num_kv_shared_layers")
-    return architecture.model_type.startswith("gemma4") and bool(shared)
 
 
 def _has_latent_experts(architecture: Architecture) -> bool:

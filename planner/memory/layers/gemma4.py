@@ -1,9 +1,11 @@
 """Gemma 4 on text (transformers 5.23 models/gemma4): heads of two widths, values normed too, experts beside the MLP.
 
-Without inputs of each layer's own and without keys that later layers share (planner/memory/layers/__init__.py).
+E2B and E4B give each layer a small input of its own, and their later layers attend to an earlier layer's keys and
+values. Left out of the latter: their gradients between the layers of the other kind, and that checkpoints hold them
+(two megabytes of E2B at 2 x 1,024 tokens).
 """
 
-from planner.memory import head, masks, moe_modules, moe_ops, ops
+from planner.memory import head, masks, moe_modules, moe_ops, ops, sharing
 from planner.memory.graph import Value
 from planner.memory.grouped_attention import attend
 from planner.memory.layers import gemma2, llama
@@ -12,15 +14,44 @@ from planner.memory.live import Shape
 from planner.memory.modules import Context, linear, rotary
 from planner.memory.moe_modules import PAIRS
 from planner.memory.norms import power_rms_norm
-from planner.memory.structure import FULL, SLIDING
+from planner.memory.sharing import Handed
+from planner.memory.structure import FULL, OWN_INPUTS, SLIDING
+
+#: A layer's own input, and those of all layers.
+SLIM: Shape = ("layer_input",)
+ALL_SLIM: Shape = ("text_layers", "layer_input")
 
 
-def layer(c: Context, hidden_states: Value) -> Value:
+def given(c: Context) -> Handed:
+    """What a layer gets beside the hidden states: the inputs of all layers, and an earlier layer's keys and values.
+
+    Those come from a dict that checkpoints are handed as it is: under reentrant ones no gradient flows through them.
+    """
+    t, s = c.tape, c.structure
+    values: Handed = {}
+    if s.block.own_input:
+        of_all: Shape = ("B", "S", *ALL_SLIM)
+        values["layer inputs"] = sharing.given(t, "layer inputs", of_all, c.hidden_dtype, s.given_requires_grad)
+    if s.block.earlier_keys:
+        projected, wanted = t.autocast or c.hidden_dtype, s.checkpointing != "reentrant"
+        heads: Shape = ("B", "kv_heads", "S", "head_dim")
+        for name, dtype in (("keys", ops.promote(projected, c.hidden_dtype)), ("values", projected)):
+            values[name] = sharing.given(t, name, heads, dtype, wanted)
+    return values
+
+
+def picked(c: Context, handed: Handed) -> Handed:
+    """The loop over the layers: ``per_layer_inputs[:, :, i, :]``, outside of a layer's checkpoint."""
+    own = ops.narrow(c.tape, handed["layer inputs"], ("B", "S", *SLIM))
+    return {name: value for name, value in handed.items() if name != "layer inputs"} | {"layer input": own}
+
+
+def layer(c: Context, hidden_states: Value, handed: Handed | None = None) -> Value | tuple[Value, Handed]:
     """Gemma4TextDecoderLayer.forward."""
     t = c.tape
     residual = hidden_states
     hidden_states = power_rms_norm(c, hidden_states, "input_layernorm")
-    hidden_states, _ = attention(c, hidden_states)
+    hidden_states, _ = attention(c, hidden_states, handed or {})
     hidden_states = power_rms_norm(c, hidden_states, "post_attention_layernorm")
     hidden_states = ops.add(t, residual, hidden_states, "hidden states")
     residual = hidden_states
@@ -33,8 +64,16 @@ def layer(c: Context, hidden_states: Value) -> Value:
         hidden_states = with_experts(c, hidden_states, residual, held)
     hidden_states = power_rms_norm(c, hidden_states, "post_feedforward_layernorm")
     hidden_states = ops.add(t, residual, hidden_states, "hidden states")
+    if c.structure.block.own_input and handed is not None:
+        residual = hidden_states
+        hidden_states = linear(c, hidden_states, "per_layer_input_gate", SLIM, HIDDEN)
+        hidden_states = ops.unary(t, hidden_states, "act_fn")
+        hidden_states = ops.mul(t, hidden_states, handed["layer input"], "act*input")
+        hidden_states = linear(c, hidden_states, "per_layer_projection", HIDDEN, SLIM)
+        hidden_states = power_rms_norm(c, hidden_states, "post_per_layer_input_norm")
+        hidden_states = ops.add(t, residual, hidden_states, "hidden states")
     hidden_states = ops.scale_in_place(t, hidden_states)
-    return hidden_states
+    return hidden_states if handed is None else (hidden_states, {})
 
 
 def with_experts(c: Context, hidden_states: Value, residual: Value, held: list[Value]) -> Value:
@@ -64,13 +103,16 @@ def router(c: Context, hidden_states: Value) -> tuple[Value, Value, Value]:
     return router_probabilities, top_k_weights, top_k_index
 
 
-def attention(c: Context, hidden_states: Value) -> tuple[Value, Value | None]:
+def attention(c: Context, hidden_states: Value, handed: Handed) -> tuple[Value, Value | None]:
     """Gemma4TextAttention.forward."""
     query_states = projected(c, hidden_states, "q", QUERIES)
     query_states = power_rms_norm(c, query_states, "self_attn.q_norm", ("head_dim",))
     query_states = rotary(c, query_states)
     query_states = llama.heads(c, query_states, QUERIES)
-    key_states, value_states = keys_and_values(c, hidden_states)
+    if c.structure.block.earlier_keys:
+        key_states, value_states = handed["keys"], handed["values"]
+    else:
+        key_states, value_states = keys_and_values(c, hidden_states)
     attn_output, attn_weights = attend(c, query_states, key_states, value_states, c.structure.block.grouped)
     attn_output = ops.view(c.tape, attn_output, ("B", "S", *QUERIES))
     attn_output = linear(c, attn_output, "self_attn.o_proj", HIDDEN, QUERIES)
@@ -94,13 +136,29 @@ def projected(c: Context, hidden_states: Value, which: str, split: Shape) -> Val
     return ops.view(c.tape, linear(c, hidden_states, f"self_attn.{which}_proj", split, HIDDEN), ("B", "S", *split))
 
 
-def embed(c: Context) -> Value:
+def embed(c: Context) -> Value | tuple[Value, Handed]:
     """Gemma4Model.forward and Gemma4TextModel.forward up to the layers."""
     embeddings = head.token_embedding(c, scaled=True)
     c.model_locals.append(embeddings)
+    handed = {"layer inputs": layer_inputs(c, embeddings)} if c.structure.block.own_input else {}
     masks.full_and_sliding_masks(c, always=True)
     masks.tables_by_kind(c, widths={FULL: "full_rotary_dim", SLIDING: "sliding_rotary_dim"})
-    return embeddings
+    return (embeddings, handed) if handed else embeddings
+
+
+def layer_inputs(c: Context, embeddings: Value) -> Value:
+    """get_per_layer_inputs and project_per_layer_inputs; the layers' graphs hold the sum, each a part of it."""
+    t = c.tape
+    per_layer_inputs = head.layer_embedding(c, ALL_SLIM)
+    if c.structure.family == "gemma4":  # locals of the multimodal forward, the first of them without placeholders
+        c.model_locals += [t.allocate(embeddings.shape, embeddings.dtype, "embeddings of text"), per_layer_inputs]
+    projection = linear(c, embeddings, OWN_INPUTS, ALL_SLIM, HIDDEN)
+    projection = ops.scale(t, projection, "scaled projection")
+    projection = power_rms_norm(c, projection, "per_layer_projection_norm", SLIM)
+    made = ops.scale(t, ops.add(t, projection, per_layer_inputs, "layer inputs"), "layer inputs")
+    c.tables.append(made.detach())
+    made.storage = None  # counted with the tables
+    return made
 
 
 def loss(c: Context, hidden_states: Value) -> Value:

@@ -27,9 +27,9 @@ def given(c: Context) -> Handed:
         values["position bias"] = sharing.given(t, "position bias", BIAS, c.hidden_dtype, wanted)
         values["position bias"].contiguous = False
     if s.block.cross and s.block.position_bias:
-        values["encoder states"], _ = t.boundary(STATES, c.hidden_dtype, s.encoder_requires_grad, "encoder states")
+        values["encoder states"], _ = t.boundary(STATES, c.hidden_dtype, s.given_requires_grad, "encoder states")
     elif s.block.cross:
-        values["encoder states"] = sharing.given(t, "encoder states", STATES, c.hidden_dtype, s.encoder_requires_grad)
+        values["encoder states"] = sharing.given(t, "encoder states", STATES, c.hidden_dtype, s.given_requires_grad)
         dtype = t5_attention.query_dtype(c, "layer.1.EncDecAttention")
         values["cross bias"] = sharing.given(t, "cross bias", BIAS, dtype, s.checkpointing != "none")
         if cached_cast(c, dtype):

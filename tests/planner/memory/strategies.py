@@ -165,10 +165,16 @@ def phimoe(draw: Draw) -> Fields:
 
 
 def gemma4(draw: Draw) -> Fields:
-    """Without inputs of each layer's own and shared keys, which are modelled only."""
+    """Now and then with inputs of each layer's own, and with layers that use an earlier one's keys and values."""
     fields = gemma_windows(draw)
     fields |= {"global_head_dim": draw(st.sampled_from(HEAD_DIMS)), "attention_k_eq_v": draw(st.booleans())}
-    fields |= {"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "enable_moe_block": draw(st.booleans())}
+    if draw(st.booleans()):
+        fields |= {"num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2}
+        fields |= {"num_kv_shared_layers": draw(st.sampled_from((0, 1, 2))), "use_double_wide_mlp": draw(st.booleans())}
+    else:
+        fields |= {"num_kv_shared_layers": 0}
+    own = {"hidden_size_per_layer_input": draw(st.sampled_from((0, 16))), "vocab_size_per_layer_input": 50}
+    fields |= own | {"enable_moe_block": draw(st.booleans())}
     return fields | {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": draw(st.integers(8, 512))}
 
 

@@ -179,6 +179,30 @@ def test_gemma4_without_values_of_their_own_keeps_no_less() -> None:
     assert kept_bytes("gemma4_text", shared) == kept_bytes("gemma4_text", own)  # both norms save a float32 copy
 
 
+def test_gemma4_gives_each_layer_a_small_input_of_its_own() -> None:
+    small = 24
+    # what the gate reads, its output, that activated, the product with the input (a view of all layers'), and a norm
+    own = bf16(HIDDEN) + 3 * bf16(small) + power_norm(HIDDEN)
+    given = GEMMA4 | {"hidden_size_per_layer_input": small}
+    assert kept_bytes("gemma4_text", given) - kept_bytes("gemma4_text", GEMMA4) == own
+
+
+def test_gemma4_inputs_of_all_layers_are_kept_once() -> None:
+    without, with_own = (
+        step("gemma4_text", GEMMA4 | {"hidden_size_per_layer_input": small}).tape.entries[0].shared for small in (0, 24)
+    )
+    added = {label for label, _, _ in with_own} - {label for label, _, _ in without}
+    norm = {f"per_layer_projection_norm: {name}" for name in ("to float32", "add", "power", "normalized")}
+    assert added == {"layer inputs"} | norm
+
+
+def test_gemma4_layers_with_an_earlier_layers_keys_keep_none() -> None:
+    four = {"num_hidden_layers": 4, "layer_types": ["sliding_attention", "full_attention"] * 2}
+    kept = [step("gemma4_text", GEMMA4 | four | {"num_kv_shared_layers": shared}).layers[2].kept for shared in (0, 2)]
+    values = TOKENS * KEYS * 4 + 2 * TOKENS * KV_HEADS * 4
+    assert kept[0] - kept[1] == 2 * bf16(KEYS) + power_norm(KEYS, KV_HEADS) + values
+
+
 def dbrx_kept_bytes(num_experts: int) -> int:
     """Bytes that one layer keeps."""
     model = {
