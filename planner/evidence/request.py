@@ -15,6 +15,7 @@ from planner.schema import LORA_METHODS, PROMPT_METHODS, STACKS, PlanRequest, pa
 #: Kinds of optimizer and of its states, as a request spells them; states follow the parameters' dtype.
 _OPTIMIZERS = {
     "adamw_fp32_states": "adamw_torch",
+    "adamw_fused_fp32_states": "adamw_torch_fused",
     "adamw_bf16": "adamw_torch",
     "adamw_fp16_states": "adamw_torch",
     "adamw8bit": "adamw_bnb_8bit",

@@ -219,9 +219,14 @@ def fused_logits_loss(c: Context, logits: Value) -> Value:
 def in_place_logits_loss(c: Context, logits: Value) -> Value:
     """fast_cross_entropy_loss on the head's logits in the model's dtype; the labels are shifted, not the logits.
 
-    Source: unsloth 2024.4 and 2026.8 models/llama.py CausalLM_fast_forward.
+    Source: unsloth 2024.4 and 2026.8 models/llama.py CausalLM_fast_forward. Under autocast the forward's outputs are
+    handed out in float32 (accelerate utils/operations.py convert_outputs_to_fp32), logits that nobody reads.
     """
-    return _in_place_cross_entropy(c, logits, TOKENS)
+    loss = _in_place_cross_entropy(c, logits, TOKENS)
+    if c.tape.autocast:
+        handed_out = c.tape.allocate(logits.shape, "float32", "logits handed out")
+        del handed_out
+    return loss
 
 
 def _renamed(c: Context, logits: Value) -> Value:

@@ -244,6 +244,8 @@ def test_unsloths_whole_logits_are_in_16_bits_and_become_their_own_gradient() ->
     """The logits; a row's label, log-sum-exp and loss; the sum and the mean."""
     rows = BATCH * LENGTH
     assert logits_bytes("unsloth@2024.4", "full") == 2 * WHOLE + (8 + 4 + 4) * rows + 2 * 4
+    handed_out = estimate(asked("unsloth@2024.4", loss="full", mixed_precision="bf16")).logits_bytes
+    assert handed_out == (2 + 4) * WHOLE + (8 + 4) * rows + 4
     assert [in_stack(asked(f"unsloth@{v}")).request.loss for v in ("2024.4", "2024.11", "2026.8")] == [
         "full",
         "fused",
