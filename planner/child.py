@@ -146,7 +146,9 @@ def _end(
     if should_stop():
         raise ChildError("stopped on request, before it was done", "stopped")
     if time.monotonic() > deadline:
-        raise ChildError(f"stopped after the time limit of {limit:g} seconds; --time-limit sets another", "time limit")
+        raise ChildError(
+            f"stopped after the time limit of {limit:g} seconds: allow more time, or measure less", "time limit"
+        )
     reason = watch(child.pid)
     if reason is not None:
         raise ChildError(reason, "memory limit")

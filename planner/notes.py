@@ -73,7 +73,7 @@ def _refusals(request: PlanRequest, architecture: Architecture) -> list[str]:
     if architecture.model_type == "llama4" and release == "5.24":
         notes.append(
             "transformers 5.24.0 fails in the forward of llama4 (its text model's output has no image_outputs): "
-            "5.23 runs it (stack transformers@5.23)"
+            "5.23 runs it (stack: transformers@5.23)"
         )
     return notes
 

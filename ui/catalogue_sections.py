@@ -83,7 +83,7 @@ def prices() -> None:
     """Every offer of the price list with its date and mark."""
     st.caption(
         f"USD an hour, of the day that stands beside it; what is undated or over {STALE_DAYS} days old says so and is "
-        "only indicative. On your own machine, tunebudget prices --refresh fetches newer ones."
+        "only indicative. On your own machine, `tunebudget prices --refresh` fetches newer ones."
     )
     columns = {"gpu": _gpu(), "USD/h a card": _number("%.3f"), "USD/h": _number("%.3f"), "source": _link()}
     row = _chosen(_prices_frame, "Search prices", "prices", columns)

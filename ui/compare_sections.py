@@ -15,6 +15,7 @@ from ui.inputs import ask_about
 from ui.ledger import gib_columns
 from ui.saved import MAX_NAME, saved_questions
 from ui.widgets import URL, one_of
+from ui.wording import on_page
 
 #: Cards to begin with, beside the one asked about: one of each size that people rent.
 _FIRST_GPUS = ("rtx-4090", "l40s", "a100-80gb-sxm", "h100-sxm", "h200-sxm")
@@ -65,7 +66,7 @@ def refusals(found: Sequence[Variant]) -> None:
     for variant in found:
         if variant.error:
             name = variant.name if len(variant.name) <= MAX_NAME else f"{variant.name[:MAX_NAME]}..."
-            st.warning(f"{name}: {variant.error}", icon=":material/report:")
+            st.warning(f"{name}: {on_page(variant.error)}", icon=":material/report:")
 
 
 def answer(found: Named, by: By) -> None:

@@ -47,12 +47,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "adapters": ("lora_r", "lora_dropout", "target_modules", "autocast_adapter_dtype"),
     "quantization": ("bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "upcast_unquantized"),
 }
-_SWITCHES = {
-    "offload_optimizer": "Optimizer states on the host",
-    "offload_params": "Parameters on the host",
-    "activation_offloading": "Activations on the host",
-    "overlap_comm": "Exchange beside computation",
-}
+_SWITCHES = ("offload_optimizer", "offload_params", "activation_offloading", "overlap_comm")
 
 
 def sharing() -> dict[str, Any]:
@@ -60,12 +55,12 @@ def sharing() -> dict[str, Any]:
     with group("sharing", "Sharing and offload", "lan"):
         sizes = ("tensor", "pipeline", "context", "expert")
         nodes = "`num_nodes`: machines. At 1, more than 8 cards stand in the fewest of equal size with at most 8 each."
-        values: dict[str, Any] = {"num_nodes": count("num_nodes", "Nodes", nodes)}
+        values: dict[str, Any] = {"num_nodes": count("num_nodes", nodes)}
         for kind in sizes:
             key = f"{kind}_parallel_size"
-            values[key] = count(key, f"{kind.capitalize()} parallel", f"`{key}`: {state.description(key)}.")
-        for key, label in _SWITCHES.items():
-            values[key] = switch(key, label, f"`{key}`: {state.description(key)}.")
+            values[key] = count(key, f"`{key}`: {state.description(key)}.")
+        for key in _SWITCHES:
+            values[key] = switch(key, f"`{key}`: {state.description(key)}.")
         return values
 
 
@@ -75,26 +70,23 @@ def more() -> dict[str, Any]:
         stack = _stack()
         checkpointing = switch(
             "gradient_checkpointing",
-            "Gradient checkpointing",
             "Keep one hidden state a layer and recompute the rest: much less memory, about a third more time.",
         )
         return {
             "stack": stack,
             "gradient_checkpointing": checkpointing,
-            "use_reentrant": switch(
-                "use_reentrant", "Reentrant form", "`use_reentrant` of gradient checkpointing.", not checkpointing
-            ),
+            "use_reentrant": switch("use_reentrant", "`use_reentrant` of gradient checkpointing.", not checkpointing),
             "gradient_accumulation_steps": count(
-                "gradient_accumulation_steps", "Accumulation steps", "`gradient_accumulation_steps` before an update."
+                "gradient_accumulation_steps", "`gradient_accumulation_steps` before an update."
             ),
-            "optim": choice("optim", "Optimizer", "`optim`, as transformers names them."),
+            "optim": choice("optim", "`optim`, as transformers names them."),
             "loss": choice(
-                "loss", "Loss", "full: all logits at once, as transformers does; chunked and fused: never the whole."
+                "loss", "full: all logits at once, as transformers does; chunked and fused: never the whole."
             ),
-            "attn_implementation": choice("attn_implementation", "Attention", "eager keeps a score for each pair."),
-            "padding": choice("padding", "Padding", "padded: a mask is passed, which costs memory; packed: none."),
-            "dtype": choice("dtype", "Weights' dtype", "`dtype`: what the weights are loaded in."),
-            "mixed_precision": choice("mixed_precision", "Mixed precision", "Autocast: the Trainer's bf16 and fp16."),
+            "attn_implementation": choice("attn_implementation", "eager keeps a score for each pair."),
+            "padding": choice("padding", "padded: a mask is passed, which costs memory; packed: none."),
+            "dtype": choice("dtype", "`dtype`: what the weights are loaded in."),
+            "mixed_precision": choice("mixed_precision", "Autocast: the Trainer's bf16 and fp16."),
         }
 
 
@@ -102,7 +94,6 @@ def _stack() -> str:
     """The training stack; choosing one puts its values into the inputs, which can then be changed."""
     stack = select(
         "stack",
-        "Training stack",
         state.choices("stack"),
         "`stack`: the trainer that runs. Choosing one sets the inputs to its values; a version can be typed, as in "
         "trl@1.16. Named, its own kernels are planned and the band is narrower.",
@@ -123,19 +114,18 @@ def adapters() -> dict[str, Any]:
     """The low-rank adapters."""
     with group("adapters", "Adapters", "extension"):
         return {
-            "lora_r": count("lora_r", "Rank", "`r` of LoraConfig."),
+            "lora_r": count("lora_r", "`r` of LoraConfig."),
             "lora_dropout": share(
-                "lora_dropout", "Dropout", "`lora_dropout`: above 0 it keeps a copy and a mask of each adapter's input."
+                "lora_dropout", "`lora_dropout`: above 0 it keeps a copy and a mask of each adapter's input."
             ),
             "target_modules": select(
                 "target_modules",
-                "Target modules",
                 [state.default("target_modules"), state.ATTENTION],
                 "Which linear layers get adapters: a choice, or names with commas (q_proj, v_proj).",
                 typed=True,
             ),
             "autocast_adapter_dtype": switch(
-                "autocast_adapter_dtype", "Adapters in float32", "`autocast_adapter_dtype`: PEFT's default on 16 bits."
+                "autocast_adapter_dtype", "`autocast_adapter_dtype`: PEFT's default on 16 bits."
             ),
         }
 
@@ -144,13 +134,12 @@ def quantization() -> dict[str, Any]:
     """The 4-bit base."""
     with group("quantization", "Quantization", "compress"):
         return {
-            "bnb_4bit_quant_type": choice("bnb_4bit_quant_type", "4-bit type", "`bnb_4bit_quant_type`."),
+            "bnb_4bit_quant_type": choice("bnb_4bit_quant_type", "`bnb_4bit_quant_type`."),
             "bnb_4bit_use_double_quant": switch(
-                "bnb_4bit_use_double_quant", "Double quantization", "Quantize the constants too: 0.05 byte a parameter."
+                "bnb_4bit_use_double_quant", "Quantize the constants too: 0.05 byte a parameter."
             ),
             "upcast_unquantized": switch(
                 "upcast_unquantized",
-                "Upcast the rest to float32",
                 "What prepare_model_for_kbit_training does to embeddings, head and norms; some stacks skip it.",
             ),
         }

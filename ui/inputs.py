@@ -11,6 +11,7 @@ from ui.answers import gpu_keys, model_ids
 from ui.input_groups import GROUPS, adapters, more, quantization, sharing
 from ui.money_inputs import dataset, pricing
 from ui.widgets import choice, count, fact, held_inputs, one_of, select, set_inputs
+from ui.wording import LABELS
 
 
 def sidebar(page: str) -> dict[str, Any]:
@@ -98,7 +99,6 @@ def _question() -> dict[str, Any]:
     configs = own.own_models()
     model = select(
         "model",
-        "Model",
         [*configs, *model_ids()],
         "Search the catalogue, or type an alias or any id of the Hub.",
         typed=True,
@@ -106,7 +106,7 @@ def _question() -> dict[str, Any]:
     fact(lambda: model_facts(model))
     method = one_of(
         "method",
-        "Method",
+        LABELS["method"],
         state.choices("method"),
         state.default("method"),
         "full: all weights; lora: adapters on frozen weights; qlora: adapters on a 4-bit base.",
@@ -114,7 +114,7 @@ def _question() -> dict[str, Any]:
     )
     st.session_state["method_before"] = method
     cards = [*own.own_cards(), *gpu_keys()]
-    gpu = select("gpu", "GPU", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)
+    gpu = select("gpu", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)
     fact(lambda: text.gpu_facts(find_gpu(str(gpu))))
     return {
         "model": model,
@@ -122,9 +122,9 @@ def _question() -> dict[str, Any]:
         "method": method,
         "gpu": gpu,
         **_cards(),
-        "max_length": count("max_length", "Length in tokens", "`max_length`: tokens of one sequence.", 256),
+        "max_length": count("max_length", "`max_length`: tokens of one sequence.", 256),
         "per_device_train_batch_size": count(
-            "per_device_train_batch_size", "Batch size", "`per_device_train_batch_size`: sequences in one forward pass."
+            "per_device_train_batch_size", "`per_device_train_batch_size`: sequences in one forward pass."
         ),
     }
 
@@ -144,8 +144,8 @@ def model_facts(model: str) -> str:
 
 def _cards() -> dict[str, Any]:
     """How many cards, and, where there are several, how they share the work."""
-    num_gpus = count("num_gpus", "Number of GPUs", "`num_gpus`: cards of all machines together.")
+    num_gpus = count("num_gpus", "`num_gpus`: cards of all machines together.")
     if num_gpus == 1:
         return {"num_gpus": num_gpus}
-    strategy = choice("strategy", "Shared by", f"`strategy`: {state.description('strategy')}.")
+    strategy = choice("strategy", f"`strategy`: {state.description('strategy')}.")
     return {"num_gpus": num_gpus, "strategy": strategy}

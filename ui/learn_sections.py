@@ -15,6 +15,7 @@ from planner.learn.topics import TOPICS, TOURS
 from planner.learn.walkthrough import Walkthrough, walk_through
 from planner.schema import PlanRequest
 from ui.widgets import URL, one_of
+from ui.wording import on_page
 
 WALK_THROUGHS, CLAIMS = "walk-throughs", "claims checked"
 _ICONS = {"holds": "check_circle", "holds only if": "rule", "does not hold": "cancel"}
@@ -46,7 +47,7 @@ def walk_throughs(name: str, request: PlanRequest) -> None:
         try:
             found.append(_walk(topic, request.model_dump_json(exclude_unset=True)))
         except PlannerError as error:
-            st.warning(f"{TOPICS[topic].title}: {error.message}", icon=":material/info:")
+            st.warning(f"{TOPICS[topic].title}: {on_page(error.message)}", icon=":material/info:")
     for walk in found:
         for block in walk.blocks:
             _draw(block)

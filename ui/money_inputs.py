@@ -7,19 +7,20 @@ import streamlit as st
 from ui import state
 from ui.answers import providers
 from ui.widgets import URL, amount, choice, group
+from ui.wording import LABELS
 
 
 def dataset() -> dict[str, Any]:
     """What is trained on: hours and USD of the whole run need it."""
     with group("dataset", "Dataset", "dataset"):
-        tokens = amount("num_tokens", "Tokens", "`num_tokens` of one epoch; or give examples and their length.", 1, 1)
+        tokens = amount("num_tokens", "`num_tokens` of one epoch; or give examples and their length.", 1, 1)
         counted = tokens is not None
         return {
             "num_tokens": tokens,
-            "num_examples": amount("num_examples", "or examples", "`num_examples` of one epoch.", 1, 1, counted),
-            "mean_length": amount("mean_length", "of a mean length", "`mean_length` in tokens.", 1.0, 1.0, counted),
+            "num_examples": amount("num_examples", "`num_examples` of one epoch.", 1, 1, counted),
+            "mean_length": amount("mean_length", "`mean_length` in tokens.", 1.0, 1.0, counted),
             "num_train_epochs": st.number_input(
-                "Epochs",
+                LABELS["num_train_epochs"],
                 min_value=0.01,
                 value=float(state.default("num_train_epochs")),
                 step=1.0,
@@ -33,10 +34,10 @@ def dataset() -> dict[str, Any]:
 def pricing() -> dict[str, Any]:
     """How the cards are paid for, and the terms that this way to pay has."""
     with group("pricing", "Price", "payments"):
-        kind = choice("pricing", "Paid for", "`pricing.kind`: rented by the hour, spot, by the month, or owned.")
+        kind = choice("pricing", "`pricing.kind`: rented by the hour, spot, by the month, or owned.")
         if kind == "owned":
             return {"pricing": kind, **_owned()}
-        own = amount("usd_per_gpu_hour", "Own price", "`usd_per_gpu_hour`: USD an hour of one card.", 0.0, 0.05)
+        own = amount("usd_per_gpu_hour", "`usd_per_gpu_hour`: USD an hour of one card.", 0.0, 0.05)
         return {
             "pricing": kind,
             "usd_per_gpu_hour": own,
@@ -47,7 +48,7 @@ def pricing() -> dict[str, Any]:
 
 def _provider(disabled: bool) -> str | None:
     return st.selectbox(
-        "Provider",
+        LABELS["provider"],
         providers(),
         index=None,
         key="provider",
@@ -61,19 +62,19 @@ def _provider(disabled: bool) -> str | None:
 
 def _spot() -> dict[str, Any]:
     text = "`restart_allowance`: share of hours lost to interruptions; left open, the default with its source."
-    return {"restart_allowance": amount("restart_allowance", "Lost to restarts", text, 0.0, 0.05)}
+    return {"restart_allowance": amount("restart_allowance", text, 0.0, 0.05)}
 
 
 def _owned() -> dict[str, Any]:
     """Terms of owned cards; those left open take the defaults of data/ownership.csv."""
     terms = (
-        ("purchase_price_usd", "Price of a card in USD", 0.0, 100.0),
-        ("useful_life_years", "Years of use", 0.01, 0.5),
-        ("power_w", "Watts at work", 0.0, 10.0),
-        ("electricity_usd_per_kwh", "USD a kWh", 0.0, 0.01),
-        ("utilization", "Share of hours at work", 0.001, 0.05),
+        ("purchase_price_usd", 0.0, 100.0),
+        ("useful_life_years", 0.01, 0.5),
+        ("power_w", 0.0, 10.0),
+        ("electricity_usd_per_kwh", 0.0, 0.01),
+        ("utilization", 0.001, 0.05),
     )
     return {
-        key: amount(key, label, f"`{key}`: {state.description(key)}; may be left open.", least, step)
-        for key, label, least, step in terms
+        key: amount(key, f"`{key}`: {state.description(key)}; may be left open.", least, step)
+        for key, least, step in terms
     }

@@ -18,6 +18,7 @@ from ui.answers import Below
 from ui.course_chart import Course
 from ui.ledger import gib_columns
 from ui.widgets import apply_changes, set_inputs
+from ui.wording import on_page
 
 
 def examples() -> None:
@@ -174,7 +175,7 @@ def limits(request: PlanRequest, plan: Plan, found: Below) -> None:
 def notes(plan: Plan) -> None:
     """What the plan did with the request that a reader should know, and the units."""
     st.subheader("Notes", anchor=False)
-    st.markdown("\n".join(f"- {text.as_sentence(note)}" for note in (*plan.notes, text.UNITS_NOTE)))
+    st.markdown("\n".join(f"- {text.as_sentence(on_page(note))}" for note in (*plan.notes, text.UNITS_NOTE)))
 
 
 def take_away(request: PlanRequest, plan: Plan, values: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from ui.inputs import model_facts
 from ui.serve_state import BASES, SHARED
 from ui.state import ATTENTION
 from ui.widgets import URL, fact, select, set_inputs
+from ui.wording import LABELS
 
 PAGE = "serve"
 
@@ -53,15 +54,15 @@ def _question() -> dict[str, Any]:
     configs = own.own_models()
     model = select(
         "model",
-        "Base model",
         [*configs, *model_ids()],
         "Search the catalogue, or type an alias or a Hub id.",
+        label="Base model",
         typed=True,
     )
     fact(lambda: model_facts(model))
     base = _choice("base", "Base in", list(BASES), "8 and 4 bits: bitsandbytes; GPTQ and AWQ: groups of 128.")
     cards = [*own.own_cards(), *gpu_keys()]
-    gpu = select("gpu", "GPU", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)
+    gpu = select("gpu", cards, "Search the catalogue, or type a card's name as clouds say it.", typed=True)
     fact(lambda: text.gpu_facts(find_gpu(str(gpu))))
     return {
         "model": model,
@@ -69,12 +70,12 @@ def _question() -> dict[str, Any]:
         "base": base,
         "gpu": gpu,
         "tenants": _number("tenants", "Tenants", "Adapters on the card, one a tenant; 0: the base alone.", least=0),
-        "max_num_seqs": _number("max_num_seqs", "Sequences at one time", "`max_num_seqs`: answered together."),
+        "max_num_seqs": _number("max_num_seqs", LABELS["max_num_seqs"], "`max_num_seqs`: answered together."),
         "max_model_len": _number(
-            "max_model_len", "Tokens a sequence", "`max_model_len`: prompt and answer together.", step=1024
+            "max_model_len", LABELS["max_model_len"], "`max_model_len`: prompt and answer together.", step=1024
         ),
         "kv_cache_dtype": _choice(
-            "kv_cache_dtype", "Cache in", get_args(CacheDtype), "`kv_cache_dtype`; auto: as the weights."
+            "kv_cache_dtype", LABELS["kv_cache_dtype"], get_args(CacheDtype), "`kv_cache_dtype`; auto: as the weights."
         ),
     }
 
@@ -87,7 +88,6 @@ def _adapters() -> dict[str, Any]:
             "lora_r": _number("lora_r", "Rank", "`r` of LoraConfig."),
             "target_modules": select(
                 "target_modules",
-                "Target modules",
                 [state.default("target_modules"), ATTENTION],
                 "Which linear layers have adapters: a choice, or names with commas (q_proj, v_proj).",
                 typed=True,
@@ -120,7 +120,7 @@ def _more() -> dict[str, Any]:
             ),
             "max_num_batched_tokens": _number(
                 "max_num_batched_tokens",
-                "Tokens of one pass",
+                LABELS["max_num_batched_tokens"],
                 "`max_num_batched_tokens`: longer prompts are taken in parts.",
                 step=1024,
             ),

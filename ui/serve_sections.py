@@ -13,6 +13,7 @@ from planner.serving.scenario import Way
 from planner.units import format_count, format_gib
 from ui import charts, figures, serve_charts, serve_state, text
 from ui.ledger import gib_columns
+from ui.wording import on_page
 
 
 def verdict(request: ServeRequest, found: Serving) -> None:
@@ -107,7 +108,7 @@ def ledger(found: Serving) -> None:
 def notes(found: Serving) -> None:
     """What a reader should know of the rules, and the units."""
     st.subheader("Notes", anchor=False)
-    st.markdown("\n".join(f"- {text.as_sentence(note)}" for note in (*found.notes, text.UNITS_NOTE)))
+    st.markdown("\n".join(f"- {text.as_sentence(on_page(note))}" for note in (*found.notes, text.UNITS_NOTE)))
 
 
 def take_away(request: ServeRequest, values: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from planner.sweep.search import OPTION_COLUMNS, Search
 from planner.sweep.writers import FORMATS, Sheet, open_writer
 from ui import charts, sweep, sweep_answers, sweep_charts, text
 from ui.answers import gpu_keys, model_ids
-from ui.widgets import URL
+from ui.widgets import URL, doubted
 
 _COUNTS = ("1", "2", "4", "8", "16", "32", "64")
 _LENGTHS = tuple(map(str, sweep.GRID_LENGTHS))
@@ -124,7 +124,7 @@ def grid(request: PlanRequest, card: str) -> None:
     try:
         found = sweep_answers.table(sweep.grid_axes(request))
     except PlannerError as error:
-        st.warning(error.message, icon=":material/report:")
+        doubted(error.message)
         return
     what = f"{found.value('model', 0)}, {request.method}, {request.num_gpus} x {card}"
     st.caption(
@@ -169,7 +169,7 @@ def search(request: PlanRequest, choice: sweep.Choice) -> None:
             goal = sweep.goal_of(request, choice, deadline, budget)
             found = sweep_answers.searched(goal)
     except PlannerError as error:
-        st.warning(error.message, icon=":material/report:")
+        doubted(error.message)
         return
     _found(found, request.dataset is not None)
 

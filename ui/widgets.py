@@ -13,6 +13,7 @@ import streamlit as st
 
 from planner.errors import PlannerError
 from ui import state
+from ui.wording import LABELS, on_page
 
 URL: dict[str, Any] = {"bind": "query-params"}
 
@@ -42,16 +43,16 @@ def group(name: str, label: str, icon: str) -> AbstractContextManager[Any]:
 
 def select(
     key: str,
-    label: str,
     options: Sequence[str],
     help_text: str,
     *,
+    label: str | None = None,
     typed: bool = False,
     on_change: Callable[[], None] | None = None,
 ) -> str:
     """One of several values; `typed`: or any other that is typed in."""
     value = st.selectbox(
-        label,
+        label or LABELS[key],
         options,
         index=options.index(state.default(key)),
         key=key,
@@ -88,23 +89,23 @@ def one_of(
     return value if value in options else first
 
 
-def choice(key: str, label: str, help_text: str) -> str:
+def choice(key: str, help_text: str) -> str:
     """One of the values that the schema allows."""
-    return select(key, label, list(state.choices(key)), help_text)
+    return select(key, list(state.choices(key)), help_text)
 
 
-def count(key: str, label: str, help_text: str, step: int = 1) -> int:
+def count(key: str, help_text: str, step: int = 1) -> int:
     """A whole number of at least one; the planner knows its upper limit and says so."""
     value = st.number_input(
-        label, min_value=1, value=int(state.default(key)), step=step, key=key, help=help_text, **URL
+        LABELS[key], min_value=1, value=int(state.default(key)), step=step, key=key, help=help_text, **URL
     )
     return int(value)
 
 
-def share(key: str, label: str, help_text: str, most: float = 0.99) -> float:
+def share(key: str, help_text: str, most: float = 0.99) -> float:
     """A number from 0 to below 1."""
     return st.number_input(
-        label,
+        LABELS[key],
         min_value=0.0,
         max_value=most,
         value=float(state.default(key)),
@@ -115,16 +116,26 @@ def share(key: str, label: str, help_text: str, most: float = 0.99) -> float:
     )
 
 
-def amount(key: str, label: str, help_text: str, least: float, step: float, disabled: bool = False) -> float | None:
+def amount(key: str, help_text: str, least: float, step: float, disabled: bool = False) -> float | None:
     """A number that may be left open; a whole one where `step` is."""
     return st.number_input(
-        label, min_value=least, value=None, step=step, key=key, help=help_text, disabled=disabled, **URL
+        LABELS[key], min_value=least, value=None, step=step, key=key, help=help_text, disabled=disabled, **URL
     )
 
 
-def switch(key: str, label: str, help_text: str, disabled: bool = False) -> bool:
+def switch(key: str, help_text: str, disabled: bool = False) -> bool:
     """On or off."""
-    return st.toggle(label, value=bool(state.default(key)), key=key, help=help_text, disabled=disabled, **URL)
+    return st.toggle(LABELS[key], value=bool(state.default(key)), key=key, help=help_text, disabled=disabled, **URL)
+
+
+def refused(error: PlannerError) -> None:
+    """Why there is no answer, in one line."""
+    st.error(on_page(error.message), icon=":material/report:")
+
+
+def doubted(reason: str) -> None:
+    """Why a part of the page has no answer, in one line."""
+    st.warning(on_page(reason), icon=":material/report:")
 
 
 def fact(line: Callable[[], str]) -> None:

@@ -64,8 +64,8 @@ def _reader(config: object) -> Reader:
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise ArchitectureError(
-            f"config.json: model_type={shown(model_type)} is not known: known are {known}; `tunebudget "
-            "plan --trace` asks the installed transformers",
+            f"config.json: model_type={shown(model_type)} is not known: known are {known}; on the command "
+            "line, `tunebudget plan --trace` asks the installed transformers",
             "model",
         )
     module = import_module(f"planner.architecture.families.{FAMILIES[model_type]}")

@@ -37,7 +37,9 @@ def check_provider(provider: str) -> None:
     known = sorted({row.provider for row in _rows(None, stamp())})
     if provider.casefold() not in {name.casefold() for name in known}:
         rule = f"provider {provider!r} has no prices here; known: {', '.join(known)}"
-        raise RequestError(f"{rule}; `tunebudget prices --import FILE.csv` takes your own", "pricing.provider")
+        raise RequestError(
+            f"{rule}; on the command line, `tunebudget prices --import` takes your own", "pricing.provider"
+        )
 
 
 def cheapest_price(

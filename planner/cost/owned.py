@@ -41,7 +41,7 @@ def ownership(gpu: GpuRow, num_gpus: int, num_nodes: int, pricing: PricingSettin
     if card_usd is None:
         card_usd, source = gpu.launch_msrp_usd, f"launch price: {gpu.msrp_source}"
     if card_usd is None:
-        return f"no launch price of {gpu.name} is known: give pricing.purchase_price_usd (--purchase-price-usd)"
+        return f"no launch price of {gpu.name} is known: give pricing.purchase_price_usd"
     power = power_of(gpu, pricing)
     if power is None:
         return f"no power of {gpu.name} is known: give pricing.power_w and pricing.host_power_w"

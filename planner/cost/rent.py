@@ -67,7 +67,10 @@ def _missing(gpu: GpuRow, cards: int, pricing: Pricing, provider: str | None) ->
     where = f" at {provider}" if provider else ""
     what = f"no {kind} price of one machine with {cards} x {gpu.name} is known{where}"
     if pricing == "reserved":
-        return f"{what}: give your contracts to `tunebudget prices --import FILE.csv`"
+        return f"{what}: give pricing.usd_per_gpu_hour; on the command line, `tunebudget prices --import` takes them"
     if cards > MAX_CARDS:
-        return f"{what}: say on how many machines the cards stand (num_nodes), or `prices --import` your own"
-    return f"{what}: `tunebudget prices --gpu {gpu.key}` lists what is; `prices --import` takes your own"
+        return f"{what}: say on how many machines the cards stand (num_nodes), or give pricing.usd_per_gpu_hour"
+    return (
+        f"{what}: give pricing.usd_per_gpu_hour; on the command line, `tunebudget prices --gpu {gpu.key}` lists what "
+        "is known and `tunebudget prices --import` takes your own"
+    )

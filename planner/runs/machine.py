@@ -51,5 +51,5 @@ class Watch:
             return None
         return (
             f"stopped at {format_gib(now, 2)} of process memory: the limit is {format_gib(self.limit_bytes, 2)}; "
-            "use a smaller request, or set another with --memory-limit"
+            "use a smaller request, or allow more memory"
         )

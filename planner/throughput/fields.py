@@ -46,7 +46,7 @@ def _notes(request: PlanRequest, gpu: GpuRow) -> list[str]:
     if request.dtype == "bfloat16" and lacks_bfloat16(gpu):
         notes.append(
             f"{gpu.key} has no bfloat16 tensor cores: products are timed at a share of its float32 rate; "
-            "dtype float16 is faster there"
+            "float16 is faster there (dtype: float16)"
         )
     if gpu.vendor != "nvidia":
         notes.append(f"{gpu.key}: no measured speed of a card of this vendor is behind its step time, only its rates")

@@ -120,10 +120,10 @@ def test_bad_values_in_the_link_never_break_the_page(open_page: Visit, query: di
         ({"model": "meta-lama/Llama-9"}, "neither in the catalogue"),
         ({"model": "../data/models/configs"}, "the page opens no files"),
         ({"gpu": "rtx-9999"}, "not in the catalogue"),
-        ({"per_device_train_batch_size": "999999999"}, "per_device_train_batch_size"),
-        ({"max_length": "999999999999"}, "max_length"),
+        ({"per_device_train_batch_size": "999999999"}, "Batch size"),
+        ({"max_length": "999999999999"}, "Length in tokens"),
         ({"target_modules": "no_such_module"}, "matches no linear layer"),
-        ({"model": "gpt2", "max_length": "4096"}, "max_length"),
+        ({"model": "gpt2", "max_length": "4096"}, "Length in tokens"),
     ],
     ids=str,
 )

@@ -61,7 +61,7 @@ def test_the_table_follows_the_inputs(open_sweep: Visit) -> None:
         ("sweep_gpus", "rtx-9999", "gpu 'rtx-9999' is not in the catalogue"),
         ("sweep_models", "no-such-model-xyz", "no-such-model-xyz"),
         ("sweep_lengths", "many", "length 'many': give a whole number"),
-        ("sweep_counts", "0", "num_gpus"),
+        ("sweep_counts", "0", "Number of GPUs"),
     ],
 )
 def test_what_is_unknown_is_one_line(open_sweep: Visit, key: str, value: str, said: str) -> None:

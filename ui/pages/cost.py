@@ -8,6 +8,7 @@ from planner.errors import PlannerError
 from ui import cost_sections, sections
 from ui.answers import ask
 from ui.inputs import sidebar
+from ui.widgets import refused
 
 st.title("What will it cost?", anchor=False)
 st.caption(
@@ -19,7 +20,7 @@ values = sidebar("cost")
 try:
     request, plan = ask(values)
 except PlannerError as error:
-    st.error(error.message, icon=":material/report:")
+    refused(error)
     st.stop()
 
 today = date.today()

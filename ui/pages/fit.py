@@ -6,7 +6,7 @@ from planner.errors import PlannerError
 from ui import ledger, money_sections, sections
 from ui.answers import ask, below
 from ui.inputs import sidebar
-from ui.widgets import show_so_far
+from ui.widgets import refused, show_so_far
 
 st.title("Will it fit?", anchor=False)
 st.caption(
@@ -22,7 +22,7 @@ try:
     show_so_far()
     found = below(values, request)
 except PlannerError as error:
-    st.error(error.message, icon=":material/report:")
+    refused(error)
     st.stop()
 
 sections.suggestions(found)

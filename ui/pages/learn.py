@@ -6,6 +6,7 @@ from planner.errors import PlannerError
 from ui import learn_sections as sections
 from ui import state
 from ui.inputs import sidebar
+from ui.widgets import refused
 
 st.title("Learn", anchor=False)
 st.caption(
@@ -22,4 +23,4 @@ name = sections.which_topic()
 try:
     sections.walk_throughs(name, state.request_from_values(values))
 except PlannerError as error:
-    st.error(error.message, icon=":material/report:")
+    refused(error)

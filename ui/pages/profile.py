@@ -8,6 +8,7 @@ from planner.runs.history import History
 from ui import profile_sections as sections
 from ui import state, text
 from ui.inputs import sidebar
+from ui.widgets import refused
 
 st.title("Measure it", anchor=False)
 st.caption(
@@ -26,7 +27,7 @@ if not missing:
         request = state.request_from_values(values)
         sections.start(request, text.measured_question(request))
     except PlannerError as error:
-        st.error(error.message, icon=":material/report:")
+        refused(error)
 if sections.runner().running:
     sections.watch()
 else:

@@ -6,6 +6,7 @@ from planner.errors import PlannerError
 from ui import serve_sections as sections
 from ui.serve_answers import ask
 from ui.serve_inputs import sidebar
+from ui.widgets import refused
 
 st.title("How many can it serve?", anchor=False)
 st.caption(
@@ -17,7 +18,7 @@ values = sidebar()
 try:
     request, found, both = ask(values)
 except PlannerError as error:
-    st.error(error.message, icon=":material/report:")
+    refused(error)
     st.stop()
 
 sections.verdict(request, found)

@@ -7,6 +7,7 @@ from ui import state, sweep, sweep_answers
 from ui import sweep_sections as sections
 from ui.answers import one_line
 from ui.inputs import sidebar
+from ui.widgets import refused
 
 st.title("Which run, on what?", anchor=False)
 st.caption(
@@ -22,7 +23,7 @@ try:
         axes = sweep.table_axes(request, choice)
         found = sweep_answers.table(axes)
 except PlannerError as error:
-    st.error(error.message, icon=":material/report:")
+    refused(error)
     st.stop()
 
 sections.table(axes, found)
