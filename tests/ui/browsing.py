@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Error, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60
@@ -96,11 +96,24 @@ def browser() -> "Iterator[Browser]":
 
 
 @pytest.fixture(scope="session")
-def visitor(browser: "Browser") -> "Iterator[BrowserContext]":
-    """One profile for all tests: what the page keeps, it keeps in a session, which a new page begins anew."""
-    context = browser.new_context(viewport={"width": 1280, "height": 2400}, accept_downloads=True)
-    yield context
+def window(browser: "Browser") -> "Iterator[Page]":
+    """One tab for all tests: what the page keeps, it keeps in a session, which each visit begins anew.
+
+    A tab of its own for each test compiles the page's scripts again: 4.5 s of CPU a visit instead of 2.4.
+    """
+    context = browser.new_context(accept_downloads=True)
+    yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def tab(window: "Page") -> "Iterator[Page]":
+    """The tab, empty and of a desktop's size."""
+    window.set_default_timeout(SECONDS * 1000)
+    window.set_viewport_size({"width": 1280, "height": 2400})
+    window.emulate_media(color_scheme="light")
+    yield window
+    window.goto("about:blank")
 
 
 @pytest.fixture
@@ -110,12 +123,19 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(visitor: "BrowserContext", address: str, complaints: list[str]) -> "Iterator[Page]":
+def page(tab: "Page", address: str, complaints: list[str]) -> "Iterator[Page]":
     """The page at a first visit."""
-    page = visitor.new_page()
-    page.set_default_timeout(SECONDS * 1000)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address)
-    yield page
-    page.close()
+
+    def heard(message: "ConsoleMessage") -> None:
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def failed(error: "Error") -> None:
+        complaints.append(str(error))
+
+    tab.on("console", heard)
+    tab.on("pageerror", failed)
+    tab.goto(address)
+    yield tab
+    tab.remove_listener("console", heard)
+    tab.remove_listener("pageerror", failed)

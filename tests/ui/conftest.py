@@ -11,10 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from planner.answer import PHASES, PhaseBytes, Plan, Term
 from planner.units import GIB
-from tests.ui.browsing import address, browser, complaints, page, visitor
+from tests.ui.browsing import address, browser, complaints, page, tab, window
 from ui.picture import Picture, Spec
 
-__all__ = ["address", "browser", "complaints", "page", "visitor"]
+__all__ = ["address", "browser", "complaints", "page", "tab", "window"]
 
 ROOT = Path(__file__).resolve().parents[2]
 

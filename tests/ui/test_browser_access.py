@@ -1,10 +1,9 @@
 """axe-core on every page of the app, light and dark: no serious violation that is ours."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.ui.browsing import ROOT, SECONDS
 
@@ -18,21 +17,15 @@ DARK = ("catalogue", "compare", "fit")
 THEIRS = ('<span title="', 'class="token', 'class="katex')
 
 
-@pytest.fixture
-def visit(browser: Browser, scheme: str) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 2400}, color_scheme=scheme)  # type: ignore[arg-type]
-    yield context.new_page()
-    context.close()
-
-
 @pytest.mark.parametrize(("name", "scheme"), [*((name, "light") for name in PAGES), *((name, "dark") for name in DARK)])
-def test_no_serious_violation_is_ours(visit: Page, address: str, name: str) -> None:
+def test_no_serious_violation_is_ours(tab: Page, address: str, name: str, scheme: Literal["light", "dark"]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    visit.goto(address if name == "fit" else f"{address}{name}")
-    expect(visit.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible(timeout=SECONDS * 1000)
-    expect(visit.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=SECONDS * 1000)
-    expect(visit.get_by_test_id("stSkeleton")).to_have_count(0, timeout=SECONDS * 1000)
-    violations: list[dict[str, Any]] = axe.run(visit).response["violations"]
+    tab.emulate_media(color_scheme=scheme)
+    tab.goto(address if name == "fit" else f"{address}{name}")
+    expect(tab.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible(timeout=SECONDS * 1000)
+    expect(tab.get_by_test_id("stStatusWidget")).to_have_count(0, timeout=SECONDS * 1000)
+    expect(tab.get_by_test_id("stSkeleton")).to_have_count(0, timeout=SECONDS * 1000)
+    violations: list[dict[str, Any]] = axe.run(tab).response["violations"]
     assert [line for found in violations for line in ours(found)] == []
 
 
