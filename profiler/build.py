@@ -38,6 +38,7 @@ def check_supported(
         f"attn_implementation {asked}: {config.model_type} runs as {used}": asked != used,
         "padding packed runs as one full sequence without a mask": request.padding == "packed",
         "one device, nothing sharded": request.num_gpus > 1 and not sharded,
+        "activation_offloading: activations stay on the device here": request.parallelism.activation_offloading,
         "no_bias=false: transformers' MPT is run, which has no biases and no learned positions": (
             config.model_type == "mpt" and not config.no_bias
         ),

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `profiler`")
 
 from planner.errors import RequestError  # noqa: E402
 from planner.optimizers import OPTIMIZERS  # noqa: E402
-from profiler.build import build_batch, build_model, count_parameters, loaded_tensors  # noqa: E402
+from profiler.build import build_batch, build_model, check_supported, count_parameters, loaded_tensors  # noqa: E402
 from profiler.configs import build_config, num_layers_of  # noqa: E402
 from profiler.optimizers import build_optimizer  # noqa: E402
 from tests.profiler.recipes import GEMMA3, GPT2, LLAMA, request  # noqa: E402
@@ -76,6 +76,14 @@ def test_a_head_that_the_checkpoint_holds_is_not_tied(device: str) -> None:
 def test_a_meta_build_leaves_nothing_behind_for_a_real_one() -> None:
     built("qlora", "meta")
     assert all(tensor.device.type == "cpu" for _, tensor in loaded_tensors(built("qlora")))
+
+
+def test_activations_that_are_not_moved_to_the_host_are_said() -> None:
+    moved, kept = (
+        check_supported(ask, build_config(ask), traced=True)
+        for ask in (request(device="cuda", parallelism={"activation_offloading": on}) for on in (True, False))
+    )
+    assert set(moved) - set(kept) == {"activation_offloading: activations stay on the device here"}
 
 
 def test_an_optimizer_of_another_package_is_refused() -> None:
