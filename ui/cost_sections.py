@@ -174,6 +174,25 @@ def search(request: PlanRequest, plan: Plan) -> None:
         "Trials in a row, one on each card of the machine, or all at once (estimated). A card that holds several "
         "trials gains nothing from running them together while one keeps it busy."
     )
+    found = searches(request, _trials(), plan_of)
+    for one in found:
+        if isinstance(one.found, str):
+            st.caption(f"{text.as_sentence(one.found)}.")
+    frame = cost_tables.search_frame(found)
+    if frame.empty:
+        return
+    st.dataframe(
+        frame,
+        column_config={
+            "hours": st.column_config.NumberColumn(format="localized"),
+            "USD": st.column_config.NumberColumn(format="accounting"),
+        },
+        hide_index=True,
+        alt="A search over hyperparameters by method and schedule: trials at once, machines, hours, USD",
+    )
+
+
+def _trials() -> Search:
     with st.grid(4, min_column_width=150):
         trials = st.number_input(
             "Trials",
@@ -195,19 +214,4 @@ def search(request: PlanRequest, plan: Plan) -> None:
             help="Trials are often stopped early, or see a part of the data.",
             **URL,
         )
-    found = searches(request, Search(int(trials), float(share)), plan_of)
-    for one in found:
-        if isinstance(one.found, str):
-            st.caption(f"{text.as_sentence(one.found)}.")
-    frame = cost_tables.search_frame(found)
-    if frame.empty:
-        return
-    st.dataframe(
-        frame,
-        column_config={
-            "hours": st.column_config.NumberColumn(format="localized"),
-            "USD": st.column_config.NumberColumn(format="accounting"),
-        },
-        hide_index=True,
-        alt="A search over hyperparameters by method and schedule: trials at once, machines, hours, USD",
-    )
+    return Search(int(trials), float(share))
