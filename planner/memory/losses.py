@@ -238,9 +238,16 @@ def _renamed(c: Context, logits: Value) -> Value:
 
 
 def _over_shifted(c: Context, wide: Value, cross_entropy: Callable[[Context, Value], Value]) -> Value:
-    """The cross-entropy of ``logits[..., :-1, :].contiguous()``; both are locals, alive until the loss is there."""
+    """The cross-entropy of ``logits[..., :-1, :].contiguous()``; both are locals, alive until the loss is there.
+
+    torch of that time cut along every dimension that an index names, the whole vocabulary too: backward makes zeros of
+    the shifted logits before those of all (torch 2.4 ATen/TensorIndexing.h applySlice, where ``:`` ends at the largest
+    integer and is equal to no length; torch 2.13 skips it).
+    """
     shifted: Shape = ("loss_tokens", "vocab")
-    source = ops.copy(c.tape, ops.narrow(c.tape, wide, shifted), shifted, "shifted logits")
+    rows = ops.narrow(c.tape, ops.narrow(c.tape, wide, shifted), shifted)
+    source = ops.copy(c.tape, rows, shifted, "shifted logits")
+    del rows
     return cross_entropy(c, source)
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.allocator import replay_request
 from planner.answer import Plan
 from planner.estimate import estimate
 from planner.schema import parse_request
+from planner.units import MIB
 
 HIDDEN, WIDE, HEADS, KEYS, RANK = 256, 704, 4, 128, 8
 TOKENS = 2 * 640
@@ -21,6 +23,8 @@ LLAMA: dict[str, Any] = {
 }
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 MLP = ["gate_proj", "up_proj", "down_proj"]
+#: What the allocator rounds large segments to.
+PAGE = 2 * MIB
 FOAK, PLAIN = "fms-acceleration@0.4", "transformers@4.45"
 #: 16 bits each: queries, keys, values and the output; a float32 log-sum-exp a head.
 CORE = 2 * (2 * HIDDEN + 2 * KEYS) + 4 * HEADS
@@ -111,3 +115,25 @@ def test_flash_attention_is_given_no_mask_of_a_window() -> None:
     full = {"method": "full", "dtype": "bfloat16"}
     windowed, whole = (LLAMA | {"model_type": "mistral", "sliding_window": window} for window in (64, None))
     assert of_a_layer(windowed, stack="transformers", **full) == of_a_layer(whole, stack="transformers", **full)
+
+
+@pytest.mark.parametrize(("vocab", "segments"), [(32768, 2), (32769, 3)])
+def test_gradients_of_all_logits_need_a_segment_of_their_own_where_the_shifted_ones_is_smaller(
+    vocab: int, segments: int
+) -> None:
+    """Backward makes zeros of the shifted logits, then of all: the first take the place that the second need."""
+    found = replay_request(
+        {
+            "model": LLAMA | {"num_hidden_layers": 1, "vocab_size": vocab},
+            "method": "lora",
+            "stack": FOAK,
+            "lora": {"r": RANK, "target_modules": ATTENTION},
+            "per_device_train_batch_size": 4,
+            "max_length": 1024,
+        }
+    )
+    assert found is not None
+    logits, shifted = 4 * 1024 * vocab * 4, 4 * 1023 * vocab * 4
+    assert (-(-shifted // PAGE) * PAGE < logits) == (segments == 3)
+    assert round((found.fixed - 2 * HIDDEN * 2 * vocab) / logits - 0.5) == segments  # tables, logits in 16 bits
+    assert found.peak < 2.6 * logits
