@@ -15,6 +15,7 @@ from planner.memory.inventory import Setup, inventory, resolve_setup
 from planner.memory.layout import Layout, evaluate, lay_out, representative
 from planner.memory.moments import Static, static_bytes
 from planner.memory.pipeline import Stage, stage_items, stages_of
+from planner.memory.regularizer import waits_for_layers
 from planner.memory.step import Step
 from planner.memory.structure import Regime, regime_of
 from planner.resolve import Model, load_model
@@ -53,7 +54,8 @@ class Prepared:
     def layout(self, batch: Number, length: Number, gradients_exist: bool) -> Layout:
         """The tapes of that step."""
         architecture = self.model.architecture
-        key = regime_of(architecture, representative(batch), representative(length)), gradients_exist
+        there = gradients_exist or waits_for_layers(self.setup)
+        key = regime_of(architecture, representative(batch), representative(length)), there
         if key not in self._layouts:
             self._layouts[key] = lay_out(self.request, architecture, self.setup, *key)
         return self._layouts[key]

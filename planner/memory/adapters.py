@@ -86,17 +86,21 @@ def _adalora(c: Context, x: Value, name: str, out: Shape, inner: Shape) -> Value
 
 
 def _over_ranknum(c: Context, x: Value, name: str) -> Value:
-    """``x / (ranknum + 1e-5)``: x is saved where ranknum has a gradient."""
+    """``x / (ranknum + 1e-5)``: x is saved where ranknum has a gradient.
+
+    That comes first (torch 2.13 DivBackward0), and its temporaries live to the end of the expression
+    ``-grad * ((self / other) / other)`` (FunctionsManual.cpp div_tensor_other_grad).
+    """
     t, shape = c.tape, x.shape
     if not c.structure.trains_ranknum(name):
         return ops.scale(t, x, "/ ranknum")
     ranknum = c.parameter(f"{name}.ranknum", (1,), True, c.structure.adapter_dtype_of(name))
 
     def backward(grad: Value, x: Value) -> ops.Grads:
-        out = t.allocate(shape, grad.dtype, "quotient grad")
-        first, second = (t.allocate(shape, grad.dtype, "ranknum grad") for _ in range(2))
-        del first
-        return (out, second)
+        temporaries = [t.allocate(shape, grad.dtype, "ranknum grad") for _ in range(3)]
+        of_ranknum = t.allocate(shape, grad.dtype, "ranknum grad")
+        del temporaries
+        return (t.allocate(shape, grad.dtype, "quotient grad"), of_ranknum)
 
     return t.op("/ ranknum", shape, x.dtype, [x, ranknum], backward, [x])
 

@@ -1,11 +1,13 @@
 """The part of a run that one device has, by the request's strategy."""
 
+from dataclasses import replace
 from typing import Any
 
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
 from planner.memory.live import ITEMSIZE, Key, Live
 from planner.memory.model_parallel import device_items, parallel_notes
+from planner.memory.regularizer import waiting_gradients
 from planner.memory.sharding import Shares, computing, num_shards, share
 from planner.memory.sharding_ddp import copied
 from planner.memory.sharding_deepspeed import zero_shares
@@ -23,7 +25,8 @@ def shares_of(request: PlanRequest, architecture: Architecture, items: tuple[Ite
         return fsdp_shares(request, architecture, divided, setup, num_shards(request))
     if strategy in DEEPSPEED:
         return zero_shares(request, divided, own, setup, data_parallel_size(request))
-    return copied(request, own)
+    shares = copied(request, own)
+    return replace(shares, buffers=(*shares.buffers, *waiting_gradients(own, setup)))
 
 
 def left_gradients(request: PlanRequest, num_bytes: Any, kept_size: int, made_size: int) -> Any:

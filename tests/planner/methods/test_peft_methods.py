@@ -13,8 +13,8 @@ from planner.schema import parse_request
 GOLDEN = Path(__file__).parents[2] / "golden" / "measured_methods.jsonl"
 LINES = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
 #: |peak error| allowed: followed operation by operation, or modelled.
-EXACT, ADALORA, PROMPTS, PREFIX = 0.001, 0.05, 0.02, 0.10
-ALLOWED = {"dora": EXACT, "qlora": EXACT, "ia3": EXACT, "adalora": ADALORA, "prefix_tuning": PREFIX}
+EXACT, PROMPTS, PREFIX = 0.001, 0.02, 0.10
+ALLOWED = {"dora": EXACT, "qlora": EXACT, "ia3": EXACT, "adalora": EXACT, "prefix_tuning": PREFIX}
 
 HIDDEN, WIDE, LAYERS, KEYS = 256, 768, 3, 128
 MODEL: dict[str, Any] = {
@@ -40,6 +40,14 @@ def test_plans_equal_real_steps(line: dict[str, Any]) -> None:
 
 def trained(method: str, **more: Any) -> int:
     return estimate(parse_request({"model": MODEL, "method": method, **more})).trainable_params
+
+
+def test_adaloras_orthogonality_term_makes_gradients_before_the_loss_does() -> None:
+    fields = {"model": MODEL, "method": "adalora", "max_length": 64, "dtype": "float32", "device": "cpu"}
+    plan = estimate(parse_request(fields | {"lora": {"r": 8, "target_modules": ["q_proj"]}}))
+    waiting = [term for term in plan.terms if term.name == "gradients of the orthogonality term"]
+    assert plan.peak_phase == "backward_head"
+    assert [term.bytes for term in waiting] == [LAYERS * 2 * 8 * HIDDEN * 4]
 
 
 def test_dora_adds_a_magnitude_an_output() -> None:
