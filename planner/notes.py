@@ -1,7 +1,7 @@
 """What a plan says besides its figures: what was taken for granted, what is only modelled, what will not run."""
 
 from planner.architecture.blocks import Architecture
-from planner.memory.attention_support import has_flash
+from planner.memory.attention_support import has_flash, has_sdpa
 from planner.memory.inventory import Setup
 from planner.memory.layers import EXACT_METHODS, activation_certainty, exceeds_transformers
 from planner.memory.moments import Static
@@ -63,12 +63,17 @@ def notes_of(request: PlanRequest, filled: tuple[str, ...], model: Model, setup:
 
 
 def _refusals(request: PlanRequest, architecture: Architecture) -> list[str]:
-    """What the planned release of transformers does not run."""
+    """What the planned release of transformers does not run, or runs otherwise."""
     notes, release = [], "5.23" if architecture.modeling == "transformers_5_23" else "5.24"
     if request.attn_implementation == "flash_attention_2" and not has_flash(architecture):
         notes.append(
             f"transformers {release} has no flash attention for {architecture.model_type} and refuses "
             "attn_implementation flash_attention_2: use sdpa"
+        )
+    if request.attn_implementation == "sdpa" and not has_sdpa(architecture):
+        notes.append(
+            f"transformers {release} has no sdpa for {architecture.model_type} and runs eager attention where none is "
+            "named, which keeps a score for each pair of tokens (attn_implementation: eager)"
         )
     if architecture.model_type == "llama4" and release == "5.24":
         notes.append(

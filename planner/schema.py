@@ -239,13 +239,16 @@ def as_request_error(error: ValidationError) -> RequestError:
     others = [e["msg"].removeprefix("Input should be ") for e in found[1:] if field and _field(e) == field]
     others = [other for other in others if not message.endswith(other)]
     message = " or ".join(dict.fromkeys([message, *others])).replace("tuple", "list")
+    message = re.sub(r"a valid dictionary or instance of \w+", "an object", message)
     if not field and ":" in message:
         field = message.split(":", 1)[0]
     given = first.get("input")
     if first["type"] == "missing":
         return RequestError(f"{field}: missing: every request needs it", field)
     if first["type"] == "extra_forbidden":
-        return RequestError(f"{field}: no such field in a request; `tunebudget schema` lists them", field)
+        return RequestError(
+            f"{field or repr(field)}: no such field in a request; `tunebudget schema` lists them", field
+        )
     shown = "" if isinstance(given, (dict, BaseModel)) else f" (given: {_short(given)})"
     return RequestError(f"{field}: {message}{shown}" if not message.startswith(field) else message, field)
 

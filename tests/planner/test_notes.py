@@ -27,6 +27,8 @@ def test_what_is_modelled_is_named(fields: dict[str, str], said: str | None) -> 
         ("google/gemma-3-4b-pt", "transformers", "flash_attention_2", "no flash attention for gemma3"),
         ("google/gemma-3-4b-pt", "transformers@5.23", "flash_attention_2", None),
         ("google/gemma-3-4b-pt", "transformers", "sdpa", None),
+        ("google/gemma-2-2b", "transformers", "sdpa", "no sdpa for gemma2"),
+        ("google/gemma-2-2b", "transformers", "eager", None),
         ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "transformers", "sdpa", "fails in the forward of llama4"),
         ("meta-llama/Llama-4-Scout-17B-16E-Instruct", "transformers@5.23", "sdpa", None),
     ],
