@@ -27,6 +27,7 @@ from planner.catalog.rows.allocator import ANY, COEFFICIENTS, AllocatorRow
 from planner.errors import PlannerError
 from planner.estimate import compute_memory
 from planner.memory.allocator import CachingAllocator
+from planner.memory.loading import load_units
 from planner.memory.replay import replay
 from planner.memory.reserved import Blocks, blocks_of, kind_of
 from planner.prepare import prepare
@@ -47,8 +48,8 @@ FLAT_STACKS = ("transformers@4.45", "transformers@4.46", "fms-acceleration@0.4",
 MAX_PEAK_BYTES = 300 * 10**9
 #: A replay counts where it follows the plan: its peak of allocated bytes is the plan's.
 MAX_PEAK_ERROR = 0.05
-#: Replays that a loss needs for coefficients of its own.
-MIN_REPLAYS = 30
+#: Replays that a loss needs for coefficients of its own: with half of them sixteen coefficients are still held.
+MIN_REPLAYS = 60
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def replay_request(fields: dict[str, Any]) -> Replayed | None:
     kinds = [CachingAllocator(expandable=expandable) for expandable in (False, True)]
     kind = kind_of(request, memory.setup)
     reentrant = "reentrant" in kind
-    fixed, expandable = (replay(step, static, memory.setup, allocator, constant, reentrant) for allocator in kinds)
+    units = tuple(load_units(request, prepared.model.architecture, static.items, memory.setup))
+    fixed, expandable = (replay(step, static, memory.setup, units, to, constant, reentrant) for to in kinds)
     return Replayed(
         fields,
         kind,

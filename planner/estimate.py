@@ -20,7 +20,7 @@ from planner.memory.model_parallel import device_length
 from planner.memory.moments import Moment, Static, by_category, moments, timeline
 from planner.memory.pipeline import staged
 from planner.memory.reserved import Blocks, blocks_of, cached_bytes, kind_of
-from planner.memory.runtime import DeviceBytes, batch_bytes, cublas_workspace_bytes, device_bytes
+from planner.memory.runtime import DeviceBytes, batch_bytes, context_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.sharding import buffers_at
 from planner.memory.work import step_flops
 from planner.notes import notes_of, unquantized_experts
@@ -133,7 +133,8 @@ def compute_memory(request: PlanRequest) -> Memory:
     certainty = certainty_of(request, prepared, static)
     band = band_for(request, certainty)
     cached = cached_bytes(run.blocks, kind_of(request, setup), run.peak.total)
-    on_device = device_bytes(run.peak.total, cached, request, band, gpu.usable_bytes if gpu is not None else None)
+    usable, context = gpu.usable_bytes if gpu is not None else None, context_bytes(capability(gpu))
+    on_device = device_bytes(run.peak.total, cached, request, band, usable, context)
     return Memory(
         request,
         stacked.filled,
@@ -190,7 +191,7 @@ def estimate(request: PlanRequest) -> Plan:
         "certainty": memory.certainty,
         "flops_per_step": step_flops(memory.prepared, request, request.per_device_train_batch_size, request.max_length),
         "terms": ledger.peak_terms(
-            static, peak, memory.model.architecture, memory.certainty, memory.cublas, memory.batch, device.runtime
+            static, peak, memory.model.architecture, memory.certainty, memory.cublas, memory.batch, device
         ),
         "timeline": timeline(memory.moments, static, device.runtime),
     }

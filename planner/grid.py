@@ -20,7 +20,7 @@ from planner.memory.model_parallel import device_length
 from planner.memory.moments import Static
 from planner.memory.pipeline import staged
 from planner.memory.reserved import blocks_of, cached_bytes, kind_of
-from planner.memory.runtime import batch_bytes, cublas_workspace_bytes, device_bytes
+from planner.memory.runtime import batch_bytes, context_bytes, cublas_workspace_bytes, device_bytes
 from planner.memory.step import Step
 from planner.prepare import Prepared, prepare
 from planner.resolve import check
@@ -94,7 +94,8 @@ def on_cards(plans: Tensors, gpus: Sequence[GpuRow]) -> OnCards:
     workspaces = _by_card([_workspace_bytes(plans.request, gpu) for gpu in gpus], plans.peak_bytes.ndim)
     peaks = plans.peak_bytes + workspaces
     usable = _by_card([gpu.usable_bytes for gpu in gpus], plans.peak_bytes.ndim)
-    found = device_bytes(peaks, plans.cached_bytes + workspaces, plans.request, plans.band, usable)
+    contexts = _by_card([context_bytes(capability(gpu)) for gpu in gpus], plans.peak_bytes.ndim)
+    found = device_bytes(peaks, plans.cached_bytes + workspaces, plans.request, plans.band, usable, contexts)
     return OnCards(
         peak_bytes=peaks,
         reserved_bytes=found.reserved,

@@ -16,7 +16,14 @@ from planner.errors import RequestError
 from planner.estimate import capability, disk_and_host, verdict_fields
 from planner.memory.band import band_for
 from planner.memory.ledger import CUBLAS_SOURCE, constant, runtime_terms
-from planner.memory.runtime import batch_bytes, cublas_workspace_bytes, device_bytes, with_slack
+from planner.memory.runtime import (
+    DeviceBytes,
+    batch_bytes,
+    context_bytes,
+    cublas_workspace_bytes,
+    device_bytes,
+    with_slack,
+)
 from planner.optimizers import OPTIMIZERS
 from planner.schema import SCHEMA_VERSION, PlanRequest
 from planner.trace_sizes import Sizes
@@ -94,7 +101,7 @@ def traced_plan(request: PlanRequest, name: str, model_type: str, fit: Fit, size
     band = band_for(request, "exact")
     peak = top.total + cublas + ids
     usable = gpu.usable_bytes if gpu is not None else None
-    on_device = device_bytes(peak, with_slack(peak), request, band, usable)
+    on_device = device_bytes(peak, with_slack(peak), request, band, usable, context_bytes(capability(gpu)))
     by_phase = {peak.phase: peak for peak in phases}
     states = by_phase["between_steps"].live["optimizer"]
     paged = states if OPTIMIZERS[request.optim].paged and request.device == "cuda" else 0
@@ -116,7 +123,7 @@ def traced_plan(request: PlanRequest, name: str, model_type: str, fit: Fit, size
         "low_bytes": on_device.low,
         "high_bytes": on_device.high,
         "certainty": "traced",
-        "terms": _terms(top, sizes, request, cublas, ids, on_device.runtime),
+        "terms": _terms(top, sizes, request, cublas, ids, on_device),
         "timeline": tuple(_moment(peak, cublas + ids, on_device.runtime) for peak in phases),
         "notes": (_origin(fit, model_type), *fit["notes"], *notes),
     }
@@ -143,7 +150,9 @@ def _moment(peak: Peak, workspace: int, runtime: int) -> PhaseBytes:
     return PhaseBytes(peak.phase, sum(live.values()), live)
 
 
-def _terms(peak: Peak, sizes: Sizes, request: PlanRequest, cublas: int, ids: int, runtime: int) -> tuple[Term, ...]:
+def _terms(
+    peak: Peak, sizes: Sizes, request: PlanRequest, cublas: int, ids: int, device: DeviceBytes
+) -> tuple[Term, ...]:
     """One term a category: its polynomial in batch and length, where the peak falls."""
     batch, length = request.per_device_train_batch_size, request.max_length
     terms = [
@@ -163,7 +172,7 @@ def _terms(peak: Peak, sizes: Sizes, request: PlanRequest, cublas: int, ids: int
     terms += [
         constant("cuBLAS workspace", "workspace", cublas, "forward", CUBLAS_SOURCE),
         constant("token ids and labels", "workspace", ids, "loaded", "the batch: 8 bytes a token and tensor"),
-        *runtime_terms(runtime),
+        *runtime_terms(device),
     ]
     return tuple(term for term in terms if term.bytes)
 

@@ -3,13 +3,13 @@
 from planner.answer import CATEGORIES, Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.moments import Moment, Static
-from planner.memory.runtime import CONTEXT_BYTES
+from planner.memory.runtime import DeviceBytes
 from planner.memory.sharding import Buffer
 from planner.memory.terms import AUTOGRAD, activation_terms, plain, state_terms
 
 #: Terms that are one figure: name, category, phase of birth, formula, source.
 CUBLAS_SOURCE = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
-CONTEXT_SOURCE = "planner/memory/runtime.py: pytorch issue 109888, stas00 ml-engineering debug/pytorch.md"
+CONTEXT_SOURCE = "data/contexts.csv by compute capability, else planner/memory/runtime.py CONTEXT_BYTES"
 NCCL_SOURCE = "NCCL 2.21 src/init.cc computeBuffSizes: a ring and a tree of 24 channels"
 
 
@@ -20,7 +20,7 @@ def peak_terms(
     certainty: Certainty,
     cublas: int,
     batch: int,
-    runtime: int,
+    device: DeviceBytes,
 ) -> tuple[Term, ...]:
     """All terms of the peak; they sum to its total and the runtime's share."""
     terms = [*static.weight_terms, *_gradients_and_states(static, peak)]
@@ -28,17 +28,16 @@ def peak_terms(
         terms += activation_terms(peak.composition, peak.phase, architecture, certainty)
     terms += _workspaces(static, peak, cublas, batch)
     terms += [_held(buffer) for buffer in peak.buffers]
-    terms += runtime_terms(runtime)
+    terms += runtime_terms(device)
     order = {category: i for i, category in enumerate(CATEGORIES)}
     return tuple(sorted((t for t in terms if t.bytes), key=lambda t: (order[t.category], -t.bytes)))
 
 
-def runtime_terms(runtime: int) -> list[Term]:
+def runtime_terms(device: DeviceBytes) -> list[Term]:
     """What a process has on its card outside torch's allocator."""
-    context = min(runtime, CONTEXT_BYTES)
     return [
-        constant("CUDA context", "runtime", context, "loaded", CONTEXT_SOURCE),
-        constant("NCCL buffers", "runtime", runtime - context, "loaded", NCCL_SOURCE),
+        constant("CUDA context", "runtime", device.context, "loaded", CONTEXT_SOURCE),
+        constant("NCCL buffers", "runtime", device.runtime - device.context, "loaded", NCCL_SOURCE),
     ]
 
 

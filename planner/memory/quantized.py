@@ -47,6 +47,11 @@ class Storage:
     double_quant: bool
     dtype: str
 
+    @property
+    def quantizes(self) -> bool:
+        """Whether 16-bit weights are quantized on the device as they are loaded, not read from a checkpoint."""
+        return self.method in ("bnb_4bit", "bnb_8bit")
+
     def codes_bytes(self, shape: tuple[int, ...], numel: int) -> int:
         """The quantized values themselves."""
         if self.method == "bnb_4bit":

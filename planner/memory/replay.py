@@ -3,10 +3,13 @@
 Too slow for a plan (some tens of milliseconds): it derives and checks the closed form of reserved.py.
 """
 
+from collections.abc import Sequence
+
 from planner.memory.allocator import Block, CachingAllocator
 from planner.memory.evaluated import Layer
 from planner.memory.inventory import Setup
 from planner.memory.live import Live
+from planner.memory.loading import LoadUnit
 from planner.memory.moments import Static
 from planner.memory.replay_flat import Flat
 from planner.memory.replay_parts import Owner, Whole
@@ -17,17 +20,23 @@ STEPS = 2
 
 
 def replay(
-    step: Step, static: Static, setup: Setup, allocator: CachingAllocator, workspace: int, reentrant: bool = False
+    step: Step,
+    static: Static,
+    setup: Setup,
+    units: Sequence[LoadUnit],
+    allocator: CachingAllocator,
+    workspace: int,
+    reentrant: bool = False,
 ) -> CachingAllocator:
     """Load the weights and run two steps; the allocator's peaks are what is asked for.
 
-    workspace: bytes of cuBLAS. reentrant: layers are under reentrant checkpoints.
+    units: the model as it is loaded. workspace: bytes of cuBLAS. reentrant: layers are under reentrant checkpoints.
     """
     if static.flat is None:
         parameters = Whole(allocator, static, setup)
     else:
         parameters = Flat(allocator, static, setup, static.flat, reentrant)
-    parameters.load()
+    parameters.load(units)
     if workspace:
         allocator.malloc(workspace)
     for number in range(STEPS):

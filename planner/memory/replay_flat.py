@@ -8,12 +8,14 @@ is two layers ahead.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from planner.memory.allocator import Block, CachingAllocator
-from planner.memory.inventory import Setup
+from planner.memory.inventory import Item, Setup, stored_bytes
 from planner.memory.live import Live
+from planner.memory.loading import LoadUnit
 from planner.memory.moments import Static
+from planner.memory.replay_load import flatten_unit, quantize
 from planner.memory.replay_parts import Owner, Whole
 from planner.memory.sharding import FlatUnits, share
 
@@ -37,12 +39,30 @@ class Flat(Whole):
         self._reducing: deque[Block] = deque()
         self._reduced: list[Block] = []
 
-    def load(self) -> None:
-        """The shards: of the layers alike, the rest with the root."""
-        units = self._units
-        layer = min(units.kept(units.layer), self.static.weights // units.layers)
-        self.blocks(layer, units.layers)
-        self.blocks(self.static.weights - units.layers * layer)
+    def load(self, units: Sequence[LoadUnit]) -> None:
+        """Constants of quantized weights first, then unit after unit; adapters before the layer that they are in."""
+        setup = self._setup
+        for unit in units:
+            for item in (item for _ in range(unit.count) for item in unit.items):
+                self._load_apart(item)
+        broadcasts = setup.fsdp == "flat"
+        for unit in units:
+            whole, apart = unit.flattened(setup), unit.apart(setup)
+            for _ in range(unit.count):
+                for pieces in (*([size] for size in apart), whole):
+                    flatten_unit(self.allocator, pieces, self._units.shards, broadcasts)
+
+    def _load_apart(self, item: Item) -> None:
+        """What is not flattened: buffers, and constants of quantized weights."""
+        storage = self._setup.storage
+        for _ in range(item.count):
+            if item.role == "buffer":
+                self.blocks(stored_bytes(item, storage))
+            elif item.role == "linear_4bit" and storage is not None:
+                if storage.quantizes:
+                    quantize(self.allocator, item, self._setup, to_host=True)
+                else:
+                    self.blocks(storage.constants_bytes(item.shape, item.numel))
 
     def begin_forward(self) -> None:
         self.release(self._reduced)  # _reset_flat_param_grad_info_if_needed

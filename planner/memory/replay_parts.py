@@ -1,13 +1,15 @@
 """What a replay is made of: the blocks of a part at work, and of parameters that stay whole on the device."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from planner.memory.allocator import Block, CachingAllocator
 from planner.memory.evaluated import Part
 from planner.memory.inventory import Item, Setup, stored_bytes
 from planner.memory.live import ITEMSIZE, Key, Live, Monomial
+from planner.memory.loading import LoadUnit
 from planner.memory.moments import Static
+from planner.memory.replay_load import quantize
 from planner.memory.states import constant_bytes, moment_bytes
 
 
@@ -69,10 +71,18 @@ class Whole:
     def __init__(self, allocator: CachingAllocator, static: Static, setup: Setup):
         self.allocator, self.static, self._setup = allocator, static, setup
 
-    def load(self) -> None:
-        """Every tensor of the model."""
-        for item in self.static.items:
-            self.blocks(stored_bytes(item, self._setup.storage), item.count)
+    def load(self, units: Sequence[LoadUnit]) -> None:
+        """Every tensor of the model, layer by layer."""
+        for unit in units:
+            for item in (item for _ in range(unit.count) for item in unit.items):
+                for _ in range(item.count):
+                    self._load(item)
+
+    def _load(self, item: Item) -> None:
+        if item.role == "linear_4bit" and self._setup.storage is not None and self._setup.storage.quantizes:
+            quantize(self.allocator, item, self._setup, to_host=False)
+        else:
+            self.blocks(stored_bytes(item, self._setup.storage))
 
     def begin_forward(self) -> None:
         """Before the model's forward."""

@@ -39,6 +39,8 @@ _LOSSES: dict[LossPath, str] = {
 #: Layers whose flat parameters hold blocks of the unshard stream at once: the one at work, the one gathered ahead, and
 #: the one before, whose end the host has not waited for (replay_flat.py). As many whole gradients wait to be reduced.
 IN_FLIGHT = 3
+#: Loading leaves a unit in the cache twice: its parameters as they came, and the flat one (replay_load.py).
+LOADED_TIMES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Blocks:
     always: live throughout, or in segments of its own: weights, states, what other streams gather and reduce. head:
     the most around head and loss; kept: what the layers keep between forward and backward, all together; forward,
     backward: the most that one layer has at work; gradients: of the whole model, or of what FSDP1 has not yet reduced;
-    temporaries: of the optimizer's step.
+    temporaries: of the optimizer's step; loaded: what was cached before the first step.
     """
 
     always: Number
@@ -58,6 +60,7 @@ class Blocks:
     backward: Number
     gradients: Number
     temporaries: Number
+    loaded: Number = 0
 
     def parts(self, peak: Number) -> tuple[Number, ...]:
         """What the coefficients are for, in their order: the parts, and sums of them as far as they exceed the peak.
@@ -75,6 +78,9 @@ class Blocks:
             head + step,
             kept + step,
             kept + head + step,
+            self.loaded,
+            self.loaded + head,
+            self.loaded + kept,
         )
         beyond = (larger(self.always + part - peak, 0) for part in sums)
         return head, kept, forward, backward, gradients, temporaries, *beyond
@@ -96,6 +102,7 @@ def blocks_of(step: Step, static: Static, constant: Number, accumulating: bool) 
         backward=_largest([layer.backward for layer, _ in runs]),
         gradients=gradients,
         temporaries=static.step_workspace,
+        loaded=LOADED_TIMES * static.flat.loaded if static.flat is not None else 0,
     )
 
 

@@ -5,6 +5,7 @@ Everything here is a stated assumption with its source; CPU runs have none of it
 
 from dataclasses import dataclass
 
+from planner.catalog.contexts import context_mib
 from planner.memory.band import Band
 from planner.memory.dims import Number, larger, smaller, truncated
 from planner.schema import PlanRequest
@@ -12,7 +13,8 @@ from planner.units import MIB
 
 #: Context, kernels and driver structures of one process outside torch's allocator, with lazy module loading
 #: (CUDA 11.7 and newer): posted figures run from about 400 MB (pytorch issue 109888) to 0.71 GiB before the first
-#: tensor (stas00 ml-engineering, debug/pytorch.md); the middle of that range is taken.
+#: tensor (stas00 ml-engineering, debug/pytorch.md); the middle of that range is taken where the card is not named or
+#: nothing was posted of its compute capability.
 CONTEXT_BYTES = 560 * MIB
 
 #: torch's default cuBLAS workspace a handle and stream (aten/src/ATen/cuda/CublasHandlePool.cpp,
@@ -36,11 +38,13 @@ NCCL_BYTES = (4 * MIB + 4_915_200 + 512 * 1024) * 24 * 2
 class DeviceBytes:
     """The step's tensors as the allocator and the driver see them; numbers, or arrays.
 
+    runtime: what lies outside the allocator, of which the context is one part.
     reserved, device: at their highest, as the card lets them. needed: what a run must have, the least slack included.
     low, high: the band of device; needed_low, needed_high: that of what is needed.
     """
 
     runtime: Number
+    context: Number
     reserved: Number
     device: Number
     low: Number
@@ -75,28 +79,42 @@ def cublas_workspace_bytes(compute_capability: float | None) -> int:
     return CUBLAS_WORKSPACE_BYTES
 
 
-def runtime_bytes(processes: int) -> int:
-    """What a process has on its card outside torch's allocator; a single one with several cards needs no NCCL."""
-    return CONTEXT_BYTES + (NCCL_BYTES if processes > 1 else 0)
+def context_bytes(compute_capability: float | None) -> int:
+    """A process's CUDA context: the median of what was posted of cards of this compute capability (data/contexts.csv).
+
+    From a T4 to an RTX 5090 it differs by a factor of four, from card to card of one capability by a fifth.
+    """
+    posted = context_mib(compute_capability) if compute_capability is not None else None
+    return CONTEXT_BYTES if posted is None else round(posted * MIB)
+
+
+def nccl_bytes(request: PlanRequest) -> int:
+    """Buffers of a process that talks to others; a single one with several cards does not."""
+    return NCCL_BYTES if request.num_gpus > 1 and request.parallelism.strategy != "device_map" else 0
 
 
 def device_bytes(
-    peak_bytes: Number, cached_bytes: Number, request: PlanRequest, band: Band, usable_bytes: Number | None = None
+    peak_bytes: Number,
+    cached_bytes: Number,
+    request: PlanRequest,
+    band: Band,
+    usable_bytes: Number | None = None,
+    context: Number = CONTEXT_BYTES,
 ) -> DeviceBytes:
     """From the peak of tensor bytes to what the device shows, with its band.
 
     cached_bytes: what the allocator would hold at its highest (reserved.py). usable_bytes: of the card: where the
-    allocator would go beyond it, it gives its cache back and goes on, down to what is needed.
+    allocator would go beyond it, it gives its cache back and goes on, down to what is needed. context: of the card.
     """
     if request.device == "cpu":
         ends = band.ends(peak_bytes)
-        return DeviceBytes(0, peak_bytes, peak_bytes, *ends, peak_bytes, *ends)
-    runtime = runtime_bytes(1 if request.parallelism.strategy == "device_map" else request.num_gpus)
+        return DeviceBytes(0, 0, peak_bytes, peak_bytes, *ends, peak_bytes, *ends)
+    runtime = context + nccl_bytes(request)
     cached = _segments(larger(peak_bytes, cached_bytes))
     needed = smaller(_segments(with_slack(peak_bytes)), cached)
     reserved = cached if usable_bytes is None else smaller(cached, larger(usable_bytes - runtime, needed))
     device, needs = reserved + runtime, needed + runtime
-    return DeviceBytes(runtime, reserved, device, *band.ends(device), needs, *band.ends(needs))
+    return DeviceBytes(runtime, context, reserved, device, *band.ends(device), needs, *band.ends(needs))
 
 
 def with_slack(peak_bytes: Number) -> Number:

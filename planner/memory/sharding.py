@@ -51,6 +51,7 @@ class FlatUnits:
     """FSDP1's flat parameters: bytes of the root and of the largest layer as gathered, and of what trains in them.
 
     layers: how many there are. kept_size, made_size: bytes of an element as a device keeps it and as it is gathered.
+    loaded: bytes of the largest layer and of the root together, whole, as they are loaded (loading.py).
     """
 
     layer: int
@@ -61,6 +62,7 @@ class FlatUnits:
     shards: int
     kept_size: int
     made_size: int
+    loaded: int = 0
 
     @property
     def casts(self) -> bool:

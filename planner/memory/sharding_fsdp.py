@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from planner.architecture.blocks import Architecture
 from planner.memory.inventory import Item, Setup
 from planner.memory.live import ITEMSIZE
+from planner.memory.loading import load_units
 from planner.memory.reach import executed_blocks
 from planner.memory.sharding import (
     EMBEDDING,
@@ -67,17 +68,23 @@ def fsdp_shares(
     gradients = by_rows(with_gradients, shards)
     if setup.fsdp in FLAT:
         buffers += (_until_forward(gradient_bytes(gradients)),)
-    flat = _flat_units(request, architecture, setup, sizes, shards)
+    flat = _flat_units(request, architecture, items, setup, sizes, shards)
     return Shares(local, gradients, local, shards, buffers, unreduced=unreduced, reduced_apart=True, flat=flat)
 
 
 def _flat_units(
-    request: PlanRequest, architecture: Architecture, setup: Setup, sizes: Sizes, shards: int
+    request: PlanRequest,
+    architecture: Architecture,
+    items: tuple[Item, ...],
+    setup: Setup,
+    sizes: Sizes,
+    shards: int,
 ) -> FlatUnits | None:
     """Adapters are units of their own (PEFT's fsdp_auto_wrap_policy), too small to count here."""
     if setup.fsdp not in FLAT:
         return None
     full = request.method == "full"
+    whole = [sum(unit.flattened(setup)) for unit in load_units(request, architecture, items, setup)]
     return FlatUnits(
         layer=sizes.layer,
         root=sizes.root,
@@ -87,6 +94,7 @@ def _flat_units(
         shards=shards,
         kept_size=ITEMSIZE[setup.dtype],
         made_size=ITEMSIZE[computing(request, setup).dtype],
+        loaded=max(whole[:-1]) + whole[-1],
     )
 
 

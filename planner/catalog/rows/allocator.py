@@ -36,6 +36,9 @@ class AllocatorRow(Row):
     head_step: NonNegativeFloat
     kept_step: NonNegativeFloat
     kept_head_step: NonNegativeFloat
+    loaded: NonNegativeFloat = 0.0
+    loaded_head: NonNegativeFloat = 0.0
+    loaded_kept: NonNegativeFloat = 0.0
     replays: PositiveInt
     median_error: NonNegativeFloat
     p90_error: NonNegativeFloat
@@ -63,4 +66,7 @@ COEFFICIENTS = (
     "head_step",
     "kept_step",
     "kept_head_step",
+    "loaded",
+    "loaded_head",
+    "loaded_kept",
 )
