@@ -1,8 +1,13 @@
 """What holds for every test: nobody's own history and calibration are touched, and no test asks the Hub by itself."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # as many workers as processors: one's torch threads would wait for those of another (read as torch is imported)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
