@@ -27,9 +27,10 @@ from planner.catalog.rows.allocator import ANY, COEFFICIENTS, AllocatorRow
 from planner.errors import PlannerError
 from planner.estimate import compute_memory
 from planner.memory.allocator import CachingAllocator
+from planner.memory.dims import Number
 from planner.memory.loading import load_units
 from planner.memory.replay import replay
-from planner.memory.reserved import Blocks, blocks_of, kind_of
+from planner.memory.reserved import Blocks, blocks_for, blocks_of, kind_of
 from planner.prepare import prepare
 from planner.schema import parse_request
 
@@ -165,7 +166,7 @@ def _coefficients(group: Sequence[Replayed], segments: str) -> NDArray[np.float6
     """Least squares of the relative error, no coefficient below zero."""
     reserved = np.array([getattr(one, segments) for one in group], float)
     peaks = np.array([one.peak for one in group], float)
-    parts = np.array([one.blocks.parts(one.peak) for one in group], float) / reserved[:, None]
+    parts = np.array([_parts(one, segments) for one in group], float) / reserved[:, None]
     return _non_negative(parts, 1 - peaks / reserved)
 
 
@@ -179,9 +180,14 @@ def _non_negative(parts: NDArray[np.float64], wanted: NDArray[np.float64]) -> ND
     return found
 
 
+def _parts(one: Replayed, segments: str) -> tuple[Number, ...]:
+    """What the closed form multiplies for such segments."""
+    return blocks_for(one.blocks, (segments, *one.kind[1:])).parts(one.peak)
+
+
 def _errors(group: Sequence[Replayed], coefficients: NDArray[np.float64], segments: str) -> Iterable[float]:
     for one in group:
-        closed = one.peak + float(np.dot(coefficients, one.blocks.parts(one.peak)))
+        closed = one.peak + float(np.dot(coefficients, _parts(one, segments)))
         yield closed / getattr(one, segments) - 1
 
 

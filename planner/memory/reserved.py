@@ -6,12 +6,14 @@ and the next step's logits need new segments. Replaying the tape's events throug
 to such replays by the step's parts (data/allocator.csv, by benchmarks/allocator.py). No measured run is in that fit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.catalog.allocator import Kind, find_coefficients
-from planner.memory.dims import Number, larger
+from planner.memory.allocator import ROUND_LARGE_BYTES
+from planner.memory.dims import Dims, Number, larger
 from planner.memory.evaluated import Runs
 from planner.memory.inventory import Setup
+from planner.memory.live import ITEMSIZE
 from planner.memory.moments import Static
 from planner.memory.sharding import RUNNING, STEP, buffers_at, share
 from planner.memory.sharding_fsdp import FLAT
@@ -50,7 +52,8 @@ class Blocks:
     always: live throughout, or in segments of its own: weights, states, what other streams gather and reduce. head:
     the most around head and loss; kept: what the layers keep between forward and backward, all together; forward,
     backward: the most that one layer has at work; gradients: of the whole model, or of what FSDP1 has not yet reduced;
-    temporaries: of the optimizer's step; loaded: what was cached before the first step.
+    temporaries: of the optimizer's step; loaded: what was cached before the first step; third: a copy of the logits in
+    a segment of its own, where the loss needs it.
     """
 
     always: Number
@@ -61,6 +64,7 @@ class Blocks:
     gradients: Number
     temporaries: Number
     loaded: Number = 0
+    third: Number = 0
 
     def parts(self, peak: Number) -> tuple[Number, ...]:
         """What the coefficients are for, in their order: the parts, and sums of them as far as they exceed the peak.
@@ -103,7 +107,19 @@ def blocks_of(step: Step, static: Static, constant: Number, accumulating: bool) 
         gradients=gradients,
         temporaries=static.step_workspace,
         loaded=LOADED_TIMES * static.flat.loaded if static.flat is not None else 0,
+        third=_third_copy(model.dims),
     )
+
+
+def _third_copy(dims: Dims) -> Number:
+    """All logits in float32 where the segment of the shifted ones is smaller, which backward fills first.
+
+    Two of the first size are live, then one of each: two segments of the smaller size do not serve both.
+    """
+    whole, shifted = (
+        ITEMSIZE["float32"] * tokens * dims["vocab"] for tokens in (dims["B"] * dims["S"], dims["loss_tokens"])
+    )
+    return whole * (-(-shifted // ROUND_LARGE_BYTES) * ROUND_LARGE_BYTES < whole)
 
 
 def _gathered(static: Static) -> int:
@@ -151,10 +167,16 @@ def _checkpointing(request: PlanRequest) -> str:
     return "reentrant" if request.gradient_checkpointing_kwargs.use_reentrant else "non_reentrant"
 
 
+def blocks_for(blocks: Blocks, kind: Kind) -> Blocks:
+    """The same with the third copy around head and loss, where the loss and the segments are such as need it."""
+    has_third = kind[0] == "fixed" and kind[-1] == "fused_logits"
+    return replace(blocks, head=blocks.head + blocks.third) if has_third else blocks
+
+
 def cached_bytes(blocks: Blocks, kind: Kind, peak: Number) -> Number:
     """What the allocator holds at its highest where the card does not limit it, before rounding to segments.
 
     peak: of the tensors' bytes.
     """
-    parts = zip(find_coefficients(kind), blocks.parts(peak), strict=True)
+    parts = zip(find_coefficients(kind), blocks_for(blocks, kind).parts(peak), strict=True)
     return peak + sum(coefficient * part for coefficient, part in parts if coefficient)

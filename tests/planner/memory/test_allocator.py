@@ -7,7 +7,7 @@ from planner.catalog.allocator import find_coefficients
 from planner.estimate import estimate
 from planner.memory.allocator import CachingAllocator, OutOfMemory, rounded, segment_bytes
 from planner.memory.band import Band
-from planner.memory.reserved import Blocks, cached_bytes
+from planner.memory.reserved import Blocks, blocks_for, cached_bytes
 from planner.memory.runtime import CONTEXT_BYTES, NCCL_BYTES, device_bytes
 from planner.schema import parse_request
 from planner.units import GIB, MIB
@@ -179,3 +179,17 @@ def test_the_closed_form_stands_for_the_replay_of_flat_parameters(method: str, c
     assert found.peak_allocated == pytest.approx(found.peak, rel=0.05)
     closed = cached_bytes(found.blocks, ("fixed", *found.kind[1:]), found.peak)
     assert closed == pytest.approx(found.fixed, rel=0.2)
+
+
+@pytest.mark.parametrize(("batch", "third"), [(4, False), (8, True)])
+def test_a_third_copy_of_the_logits_counts_where_their_segments_differ(batch: int, third: bool) -> None:
+    """Llama-3's vocabulary: one token is 2,004 KiB of four sequences' logits, less than a step of segments."""
+    fields = {"model": "llama-3.1-8b", "method": "qlora", "stack": "fms-acceleration@0.4", "max_length": 4096}
+    fields |= {"per_device_train_batch_size": batch, "gradient_checkpointing": True}
+    found = replay_request(fields)
+    assert found is not None
+    whole = batch * 4096 * 128256 * 4
+    assert found.blocks.third == (whole if third else 0)
+    assert blocks_for(found.blocks, ("fixed", *found.kind[1:])).head == found.blocks.head + found.blocks.third
+    assert blocks_for(found.blocks, ("expandable", *found.kind[1:])) == found.blocks
+    assert blocks_for(found.blocks, ("fixed", *found.kind[1:-1], "full")) == found.blocks
