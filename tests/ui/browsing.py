@@ -78,6 +78,14 @@ def becomes_a_phone(page: "Page") -> bool:
     return True
 
 
+def wait_until_settled(page: "Page") -> None:
+    """No run of the page is under way, whose end could move a button from under a click."""
+    from playwright.sync_api import expect
+
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=SECONDS * 1000)
+
+
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from planner.estimate import estimate
 from planner.schema import parse_request
-from tests.ui.browsing import SECONDS, becomes_a_phone
+from tests.ui.browsing import SECONDS, becomes_a_phone, wait_until_settled
 from ui import state
 
 pytestmark = pytest.mark.browser
@@ -164,6 +164,7 @@ def test_a_real_run_is_started_watched_and_stopped(page: Page, complaints: list[
     expect(page.get_by_text("No runs yet.", exact=False)).to_be_visible(timeout=SECONDS * 1000)
     page.get_by_role("spinbutton", name="Layers").fill("1")
     page.get_by_role("spinbutton", name="Layers").press("Enter")
+    wait_until_settled(page)
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.get_by_text("importing torch, transformers, peft and bitsandbytes")).to_be_visible(
         timeout=SECONDS * 1000

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from planner.estimate import estimate
 from planner.schema import parse_request
-from tests.ui.browsing import SECONDS, becomes_a_phone
+from tests.ui.browsing import SECONDS, becomes_a_phone, wait_until_settled
 
 pytestmark = pytest.mark.browser
 
@@ -70,6 +70,7 @@ def test_a_saved_question_comes_back(page: Page, complaints: list[str]) -> None:
     page.get_by_test_id("stSidebarUserContent").get_by_text("Saved questions").click()
     page.get_by_role("textbox", name="Name of this question").fill("the first one")
     page.get_by_role("textbox", name="Name of this question").press("Enter")
+    wait_until_settled(page)
     page.get_by_role("button", name="Save", exact=True).click()
     saved = page.get_by_role("button", name="the first one", exact=True)
     expect(saved).to_be_visible(timeout=PATIENT)
