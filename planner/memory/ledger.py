@@ -3,13 +3,12 @@
 from planner.answer import CATEGORIES, Category, Certainty, Phase, Term
 from planner.architecture.blocks import Architecture
 from planner.memory.moments import Moment, Static
-from planner.memory.runtime import DeviceBytes
+from planner.memory.runtime import CONTEXT_SOURCE, DeviceBytes
 from planner.memory.sharding import Buffer
 from planner.memory.terms import AUTOGRAD, activation_terms, plain, state_terms
 
 #: Terms that are one figure: name, category, phase of birth, formula, source.
 CUBLAS_SOURCE = "torch 2.13 CublasHandlePool.cpp parseChosenWorkspaceSize"
-CONTEXT_SOURCE = "data/contexts.csv by compute capability, else planner/memory/runtime.py CONTEXT_BYTES"
 NCCL_SOURCE = "NCCL 2.21 src/init.cc computeBuffSizes: a ring and a tree of 24 channels"
 
 

@@ -18,7 +18,7 @@ def waits_for_layers(setup: Setup) -> bool:
 
 
 def waiting_gradients(items: Iterable[Item], setup: Setup) -> tuple[Buffer, ...]:
-    """The gradients of the orthogonality term, from the start of backward on."""
+    """The gradients of the orthogonality term, from the start of backward on: whole, however they are kept later."""
     if not waits_for_layers(setup):
         return ()
     factors = [item for item in items if item.name.endswith((".lora_A", ".lora_B"))]

@@ -16,6 +16,7 @@ from planner.units import MIB
 #: tensor (stas00 ml-engineering, debug/pytorch.md); the middle of that range is taken where the card is not named or
 #: nothing was posted of its compute capability.
 CONTEXT_BYTES = 560 * MIB
+CONTEXT_SOURCE = "data/contexts.csv by compute capability, else planner/memory/runtime.py CONTEXT_BYTES"
 
 #: torch's default cuBLAS workspace a handle and stream (aten/src/ATen/cuda/CublasHandlePool.cpp,
 #: parseChosenWorkspaceSize): 4096 KiB x 2 + 16 KiB x 8; 32 MiB from compute capability 9.0 on.

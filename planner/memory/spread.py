@@ -22,10 +22,11 @@ def shares_of(request: PlanRequest, architecture: Architecture, items: tuple[Ite
     divided = device_items(request, architecture, items, experts=False)
     own = device_items(request, architecture, items)
     if strategy in FULLY_SHARDED:
-        return fsdp_shares(request, architecture, divided, setup, num_shards(request))
-    if strategy in DEEPSPEED:
-        return zero_shares(request, divided, own, setup, data_parallel_size(request))
-    shares = copied(request, own)
+        shares = fsdp_shares(request, architecture, divided, setup, num_shards(request))
+    elif strategy in DEEPSPEED:
+        shares = zero_shares(request, divided, own, setup, data_parallel_size(request))
+    else:
+        shares = copied(request, own)
     return replace(shares, buffers=(*shares.buffers, *waiting_gradients(own, setup)))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from planner.architecture.blocks import Architecture
 from planner.memory.attention_support import has_sdpa
-from planner.memory.runtime import NEEDED_SHARE, context_bytes, cublas_workspace_bytes
+from planner.memory.runtime import CONTEXT_SOURCE, NEEDED_SHARE, context_bytes, cublas_workspace_bytes
 from planner.serving.answer import ServingTerm
 from planner.serving.cache import LayerState, tokens_kept
 from planner.serving.forward import Forward
@@ -117,7 +117,7 @@ def context_terms(compute_capability: float | None) -> list[ServingTerm]:
     context, workspace = context_bytes(compute_capability), cublas_workspace_bytes(compute_capability)
     source = "torch 2.13 aten/src/ATen/cuda/CublasHandlePool.cpp parseChosenWorkspaceSize"
     return [
-        ServingTerm("CUDA context", "runtime", context, "constant", {}, "planner/memory/runtime.py", "fitted"),
+        ServingTerm("CUDA context", "runtime", context, "constant", {}, CONTEXT_SOURCE, "fitted"),
         ServingTerm("cuBLAS workspace", "runtime", workspace, "constant", {}, source, "exact"),
     ]
 

@@ -17,6 +17,7 @@ from planner.estimate import estimate
 from planner.resolve import load_model
 from planner.schema import METHODS, PlanRequest, parse_request
 from planner.units import GIB, format_gib, gib
+from tests.planner.sweep.tables import MEMORY
 from ui import cost, cost_tables, links, money_text, state, sweep, sweep_tables, text
 from ui.compare import answered, variants
 from ui.compare_tables import compare_frame, parts_frame
@@ -69,16 +70,6 @@ QUESTIONS: dict[str, Answer] = {
     },
 }
 ASKED = pytest.mark.parametrize("question", QUESTIONS)
-#: Columns of a table, and the plan's figures in them.
-IN_GIB = {
-    "peak_gib": "peak_bytes",
-    "device_gib": "device_bytes",
-    "device_low_gib": "low_bytes",
-    "device_high_gib": "high_bytes",
-    "needs_gib": "resident_bytes",
-    "usable_gib": "usable_bytes",
-    "headroom_gib": "headroom_bytes",
-}
 RUN = ("step_seconds", "tokens_per_second", "train_hours", "cost_usd", "usd_per_million_tokens")
 OWN_AXES = ("--method", "--gpu", "--num-gpus", "--max-length", "--per-device-train-batch-size")
 
@@ -135,8 +126,8 @@ def test_a_table_and_a_search_of_one_trial_give_its_figures(question: str) -> No
     words = [str(word) for pair in axes.items() for word in pair]
     _, table = call("table", *words, *flags(request, *OWN_AXES)[1:])
     (row,) = table["rows"]
-    assert {name: row[name] for name in IN_GIB} == pytest.approx(
-        {name: getattr(plan, figure) / GIB for name, figure in IN_GIB.items()}, rel=1e-5
+    assert {name: row[name] for name in MEMORY} == pytest.approx(
+        {name: getattr(plan, figure) / GIB for name, figure in MEMORY.items()}, rel=1e-5
     )
     low, high = plan.resident_band
     assert (row["needs_low_gib"], row["needs_high_gib"]) == pytest.approx((gib(low), gib(high)), rel=1e-5)

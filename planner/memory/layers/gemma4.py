@@ -2,7 +2,7 @@
 
 E2B and E4B give each layer a small input of its own, and their later layers attend to an earlier layer's keys and
 values. Left out of the latter: their gradients between the layers of the other kind, and that checkpoints hold them
-(two megabytes of E2B at 2 x 1,024 tokens).
+(6 MiB of E2B at 2 x 1,024 tokens).
 """
 
 from planner.memory import head, masks, moe_modules, moe_ops, ops, sharing

@@ -50,6 +50,14 @@ def test_adaloras_orthogonality_term_makes_gradients_before_the_loss_does() -> N
     assert [term.bytes for term in waiting] == [LAYERS * 2 * 8 * HIDDEN * 4]
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "zero1", "zero2", "zero3", "fsdp"])
+def test_the_orthogonality_terms_gradients_wait_under_every_strategy(strategy: str) -> None:
+    fields = {"model": MODEL, "method": "adalora", "num_gpus": 2, "parallelism": {"strategy": strategy}}
+    plan = estimate(parse_request(fields | {"lora": {"r": 8, "target_modules": ["q_proj"]}}))
+    backward = next(moment for moment in plan.timeline if moment.phase == "backward_layers")
+    assert backward.live_bytes["gradients"] >= LAYERS * 2 * 8 * HIDDEN * 4
+
+
 def test_dora_adds_a_magnitude_an_output() -> None:
     targets = {"lora": {"r": 8, "target_modules": ["q_proj", "down_proj"]}}
     assert trained("dora", **targets) - trained("lora", **targets) == LAYERS * (HIDDEN + HIDDEN)

@@ -11,6 +11,17 @@ from planner.sweep.rows import blocks
 
 Row = dict[str, Any]
 
+#: Columns of memory, and the plan's figures in them.
+MEMORY = {
+    "peak_gib": "peak_bytes",
+    "device_gib": "device_bytes",
+    "device_low_gib": "low_bytes",
+    "device_high_gib": "high_bytes",
+    "needs_gib": "resident_bytes",
+    "usable_gib": "usable_bytes",
+    "headroom_gib": "headroom_bytes",
+}
+
 
 def axes(**given: Any) -> Axes:
     """A table of two models on two cards, with what is given instead."""

@@ -11,17 +11,7 @@ from planner.sweep import planned
 from planner.sweep import rows as rows_module
 from planner.sweep.columns import COLUMNS
 from planner.units import GIB, MIB
-from tests.planner.sweep.tables import Row, axes, rows
-
-MEMORY = {
-    "peak_gib": "peak_bytes",
-    "device_gib": "device_bytes",
-    "device_low_gib": "low_bytes",
-    "device_high_gib": "high_bytes",
-    "needs_gib": "resident_bytes",
-    "usable_gib": "usable_bytes",
-    "headroom_gib": "headroom_bytes",
-}
+from tests.planner.sweep.tables import MEMORY, Row, axes, rows
 
 
 def test_the_columns_are_these() -> None:
